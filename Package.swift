@@ -1,0 +1,83 @@
+// swift-tools-version:6.1
+import PackageDescription
+
+// CI sets this: a warning of ours then fails the build. It is not always on, because a package that carries
+// unsafe flags cannot be depended on by version.
+let warningsAreErrors = Context.environment["STRONGROOM_WARNINGS_ARE_ERRORS"] == "1"
+let strict: [SwiftSetting] = warningsAreErrors ? [.unsafeFlags(["-warnings-as-errors"])] : []
+
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let grdbSQLite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
+let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+/// Rooms, lowest first: each may use only those above it in this list.
+let rooms: [Target] = [
+    .systemLibrary(name: "CLinux", path: "Sources/CLinux"),
+    .systemLibrary(name: "CLibcrypto", path: "Sources/CLibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CSQLCipher", path: "Sources/CSQLCipher", providers: [.apt(["libsqlcipher-dev"])]),
+    .target(name: "ErrorReporting", dependencies: [system], swiftSettings: strict),
+    .target(name: "Secrets", dependencies: ["CLinux", "ErrorReporting"], swiftSettings: strict),
+    .target(name: "CryptoPrimitives", dependencies: ["CLibcrypto", "ErrorReporting", "Secrets"], swiftSettings: strict),
+    .target(name: "DurableFiles", dependencies: ["CLinux", "ErrorReporting", "Secrets", system], swiftSettings: strict),
+    .target(
+        name: "ShippedKeyPolicies", path: "KeyPolicies", exclude: ["README.md"],
+        resources: [.embedInCode("default.yaml"), .embedInCode("strict.yaml"), .embedInCode("fips.yaml")],
+        swiftSettings: strict),
+    .target(
+        name: "KeyPolicy", dependencies: ["CryptoPrimitives", "ErrorReporting", "ShippedKeyPolicies", "Yams"],
+        swiftSettings: strict),
+    .target(
+        name: "Keyring",
+        dependencies: ["CryptoPrimitives", "DurableFiles", "ErrorReporting", "KeyPolicy", "Secrets", system],
+        swiftSettings: strict),
+    .target(
+        name: "PageCipher", dependencies: ["CryptoPrimitives", "DurableFiles", "ErrorReporting", "Secrets", system],
+        swiftSettings: strict),
+    .target(
+        name: "Strongroom",
+        dependencies: [
+            "CSQLCipher", "CryptoPrimitives", "DurableFiles", "ErrorReporting", "KeyPolicy", "Keyring", "PageCipher",
+            "Secrets", grdb, grdbSQLite, logging, system,
+        ],
+        swiftSettings: strict),
+    .executableTarget(
+        name: "StrongroomCLI",
+        dependencies: ["ErrorReporting", "KeyPolicy", "Keyring", "Secrets", "Strongroom", arguments, system],
+        swiftSettings: strict),
+    .executableTarget(name: "StrongroomBench", dependencies: ["CSQLCipher", "Strongroom", arguments, grdb, grdbSQLite], swiftSettings: strict),
+]
+
+/// What the tests share: the crash enumerator, and a process that can be killed, crashed and searched.
+let testSupport: [Target] = [
+    .target(
+        name: "TestSupport", dependencies: ["DurableFiles", "Keyring", "Secrets", "Strongroom", grdb, system],
+        path: "Tests/TestSupport", swiftSettings: strict),
+    .executableTarget(
+        name: "TestHelper", dependencies: ["CSQLCipher", "Secrets", "Strongroom", grdb, grdbSQLite, system], path: "Tests/TestHelper",
+        swiftSettings: strict),
+]
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: ["TestSupport"] + dependencies, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "Strongroom",
+    products: [
+        .library(name: "Strongroom", targets: ["Strongroom"]),
+        .executable(name: "strongroom", targets: ["StrongroomCLI"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: rooms + testSupport + [
+        tests("SecretsTests", ["Secrets", "TestHelper"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,138 @@
+// Replacing a file so that, whatever happens, the old or the new one is there, whole.
+
+import Glibc
+public import Secrets
+public import SystemPackage
+
+/// Files that survive a crash at any moment.
+///
+/// A file is written in this order, and an old one stays until the fourth step: a temporary file beside it (0600);
+/// fsync; opened anew and compared; renamed into place; fsync of the directory.
+public enum DurableFiles {
+    /// Replaces the file at `path`, or makes it where there is none. Its mode is 0600.
+    ///
+    /// - Throws: `DurableFilesError`. Before the rename the old file is as it was. Where only the last step fails, the
+    ///   new file is in place but may not survive a power loss: read what is there before going on.
+    public static func replace(_ path: FilePath, with bytes: [UInt8]) throws(DurableFilesError) {
+        try DurableFilesError.wrapping(.write, path) {
+            try bytes.withUnsafeBytes { try write($0, to: path) { try SystemCalls.rename($0, to: path) } }
+        }
+    }
+
+    /// Makes a new file that holds `secret`. Its mode is 0600.
+    ///
+    /// - Throws: `DurableFilesError` with `.alreadyExists` where something is there; it is left as it is.
+    public static func create(_ path: FilePath, holding secret: borrowing SecretBytes) throws(DurableFilesError) {
+        do {
+            try secret.withUnsafeBytes { bytes in
+                try write(bytes, to: path) { try SystemCalls.renameWithoutReplacing($0, to: path) }
+            }
+        } catch let error as DurableFilesError {
+            throw error
+        } catch { throw DurableFilesError(error as? Errno ?? .ioError, .write, path) }
+    }
+
+    /// Makes a directory (0700) and fsyncs the one it stands in.
+    ///
+    /// - Parameter allowExisting: whether a directory that is there already, ours and closed to others, will do.
+    public static func createDirectory(_ path: FilePath, allowExisting: Bool = false) throws(DurableFilesError) {
+        try DurableFilesError.wrapping(.createDirectory, path) {
+            do {
+                try SystemCalls.makeDirectory(path, mode: 0o700)
+            } catch .fileExists where allowExisting {
+                return try StrictFiles.requireOwnDirectory(path)
+            }
+            try SystemCalls.syncDirectory(parent(of: path))
+        }
+    }
+
+    /// Removes a file that is there; does nothing where there is none. Durable after ``syncDirectory(_:)``.
+    public static func remove(_ path: FilePath) throws(DurableFilesError) {
+        try DurableFilesError.wrapping(.remove, path) {
+            do {
+                try SystemCalls.unlink(path)
+            } catch .noSuchFileOrDirectory {}
+        }
+    }
+
+    /// Removes a directory with the plain files and directories in it. Symbolic links are removed, not followed.
+    public static func removeTree(_ path: FilePath) throws(DurableFilesError) {
+        for name in try names(in: path) {
+            let entry = path.appending(name)
+            let isDirectory = (try? SystemCalls.status(at: entry))?.isDirectory ?? false
+            if isDirectory { try removeTree(entry) } else { try remove(entry) }
+        }
+        try DurableFilesError.wrapping(.remove, path) {
+            try SystemCalls.removeDirectory(path)
+            try SystemCalls.syncDirectory(parent(of: path))
+        }
+    }
+
+    /// Makes the names in a directory durable: files created, renamed and removed.
+    public static func syncDirectory(_ path: FilePath) throws(DurableFilesError) {
+        try DurableFilesError.wrapping(.sync, path) { try SystemCalls.syncDirectory(path) }
+    }
+
+    /// Makes a file's bytes durable that somebody else wrote, such as SQLite.
+    public static func syncFile(_ path: FilePath) throws(DurableFilesError) {
+        try DurableFilesError.wrapping(.sync, path) {
+            let file = try SystemCalls.open(path, O_RDONLY | O_NOFOLLOW)
+            try SystemCalls.sync(file)
+        }
+    }
+
+    /// The names in a directory, sorted.
+    public static func names(in path: FilePath) throws(DurableFilesError) -> [String] {
+        try DurableFilesError.wrapping(.list, path) { try SystemCalls.names(in: path).sorted() }
+    }
+
+    /// The directory that `path` stands in; `.` for a bare name.
+    static func parent(of path: FilePath) -> FilePath {
+        let parent = path.removingLastComponent()
+        return parent.isEmpty ? "." : parent
+    }
+
+    /// Writes the temporary file, and lets `place` put it where it belongs.
+    private static func write(
+        _ bytes: UnsafeRawBufferPointer, to path: FilePath, place: (FilePath) throws -> Void
+    ) throws {
+        let temporary = temporaryPath(for: path)
+        do {
+            try writeAndSync(bytes, to: temporary)
+            try verify(temporary, holds: bytes)
+            try place(temporary)
+        } catch {
+            try? SystemCalls.unlink(temporary)
+            throw error
+        }
+        try SystemCalls.syncDirectory(parent(of: path))
+    }
+
+    private static func writeAndSync(_ bytes: UnsafeRawBufferPointer, to path: FilePath) throws {
+        let file = try SystemCalls.open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW)
+        var written = 0
+        while written < bytes.count {
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[written...])
+            written += try SystemCalls.write(rest, to: file, at: Int64(written))
+        }
+        try SystemCalls.sync(file)
+    }
+
+    /// Reads into secret memory, because what is compared may be a key.
+    private static func verify(_ path: FilePath, holds bytes: UnsafeRawBufferPointer) throws {
+        let file = try SystemCalls.open(path, O_RDONLY | O_NOFOLLOW)
+        guard try contents(of: file, limit: bytes.count + 1).isEqual(to: bytes) else {
+            throw DurableFilesError(.readBackDiffers, path)
+        }
+    }
+
+    private static func contents(of file: SystemCalls.OpenFile, limit: Int) throws -> SecretBytes {
+        try SecretBytes(capacity: limit) { try StrictFiles.readAll(file, into: $0) }
+    }
+
+    /// A name beside `path` that no reader takes for a file of ours.
+    private static func temporaryPath(for path: FilePath) -> FilePath {
+        let name = path.lastComponent?.string ?? "file"
+        return parent(of: path).appending(".\(name).\(String(UInt64.random(in: .min ... .max), radix: 36)).tmp")
+    }
+}

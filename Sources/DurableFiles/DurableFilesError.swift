@@ -1,0 +1,132 @@
+public import ErrorReporting
+public import SystemPackage
+
+/// Why a file of ours could not be read, written, locked or trusted.
+public struct DurableFilesError: ReportableError, Equatable {
+    /// What was being done.
+    public enum Operation: String, Sendable {
+        case open, read, write, sync, rename, remove, lock, list
+        case createDirectory = "create_directory"
+    }
+
+    /// What is wrong.
+    public enum Reason: Sendable, Equatable {
+        /// The system refused; its error number says why.
+        case system(Operation, Errno)
+        case missing
+        case alreadyExists
+        case isSymbolicLink
+        case isHardLinked
+        case isNotRegular
+        case isNotDirectory
+        case isOwnedByAnother
+        case isOpenToOthers(mode: UInt16)
+        case isEmpty
+        case isLongerThan(Int)
+        /// What was read back differs from what was written.
+        case readBackDiffers
+        /// Another process holds the lock; its number where it could be told.
+        case isLocked(process: Int32?)
+    }
+
+    /// What is wrong.
+    public let reason: Reason
+    /// The file concerned.
+    public let place: FilePath?
+
+    init(_ reason: Reason, _ place: FilePath) {
+        self.reason = reason
+        self.place = place
+    }
+
+    /// What an error number means for a file of ours.
+    init(_ error: Errno, _ operation: Operation, _ place: FilePath) {
+        switch error {
+        case .noSuchFileOrDirectory: self.init(.missing, place)
+        case .fileExists: self.init(.alreadyExists, place)
+        case .tooManySymbolicLinkLevels: self.init(.isSymbolicLink, place)
+        case .notDirectory: self.init(.isNotDirectory, place)
+        default: self.init(.system(operation, error), place)
+        }
+    }
+
+    /// Runs `body`, whose errors are `Errno` or our own, and gives them all our type.
+    static func wrapping<Result>(
+        _ operation: Operation, _ place: FilePath, _ body: () throws -> Result
+    ) throws(DurableFilesError) -> Result {
+        do {
+            return try body()
+        } catch let error as DurableFilesError {
+            throw error
+        } catch {
+            throw DurableFilesError(error as? Errno ?? .ioError, operation, place)
+        }
+    }
+
+    public var code: String {
+        switch reason {
+        case .system(_, .noSpace), .system(_, .diskQuotaExceeded): "disk_full"
+        case .system(_, .permissionDenied), .system(_, .notPermitted), .system(_, .readOnlyFileSystem):
+            "permission_denied"
+        case .system: "system_call_failed"
+        case .missing: "file_missing"
+        case .alreadyExists: "file_exists"
+        case .isSymbolicLink: "file_is_symbolic_link"
+        case .isHardLinked: "file_is_hard_linked"
+        case .isNotRegular: "file_is_not_regular"
+        case .isNotDirectory: "not_a_directory"
+        case .isOwnedByAnother: "file_owned_by_another"
+        case .isOpenToOthers: "file_open_to_others"
+        case .isEmpty: "file_empty"
+        case .isLongerThan: "file_too_long"
+        case .readBackDiffers: "read_back_differs"
+        case .isLocked: "in_use"
+        }
+    }
+
+    public var category: ErrorCategory {
+        switch reason {
+        case .system, .readBackDiffers: .system
+        case .missing: .notFound
+        case .isLocked: .inUse
+        default: .usage
+        }
+    }
+
+    public var summary: String {
+        switch reason {
+        case .system(let operation, let error):
+            "the system refused to \(operation.rawValue.replacing("_", with: " ")) a file (\(error))"
+        case .missing: "the file does not exist"
+        case .alreadyExists: "the file exists already, and is left as it is"
+        case .isSymbolicLink: "the file is a symbolic link, which could be turned to another file at any time"
+        case .isHardLinked: "the file has a second name (hard link), by which others may reach it"
+        case .isNotRegular: "this is not a regular file"
+        case .isNotDirectory: "this is not a directory"
+        case .isOwnedByAnother: "it belongs to another user"
+        case .isOpenToOthers(let mode): "others can reach it (mode \(String(mode, radix: 8)))"
+        case .isEmpty: "the file is empty"
+        case .isLongerThan(let limit): "the file is longer than \(limit) bytes"
+        case .readBackDiffers: "what was written did not read back the same; the old file was kept"
+        case .isLocked(.some(let process)): "process \(process) is using it"
+        case .isLocked(nil): "another process is using it"
+        }
+    }
+
+    public var hint: String {
+        switch reason {
+        case .system(_, .noSpace), .system(_, .diskQuotaExceeded): "free some space and try again; nothing was lost"
+        case .system(_, .ioError), .readBackDiffers: "check the disk's health before anything else is written to it"
+        case .system: "check the path, its permissions and the disk"
+        case .missing: "check the path"
+        case .alreadyExists: "choose another path, or move the file away yourself"
+        case .isSymbolicLink: "give the path of the file itself"
+        case .isHardLinked: "copy it to a new file, and remove the other names"
+        case .isNotRegular, .isNotDirectory: "check the path"
+        case .isOwnedByAnother: "run as the owner, or make a store of your own"
+        case .isOpenToOthers: "run chmod go= on it; if others may have read it, replace the key"
+        case .isEmpty, .isLongerThan: "check that this is the file you meant"
+        case .isLocked: "close the application that has it open, or wait for it to finish, and try again"
+        }
+    }
+}

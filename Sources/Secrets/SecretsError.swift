@@ -1,0 +1,38 @@
+public import ErrorReporting
+import Glibc
+
+/// Why secret memory could not be had.
+public enum SecretsError: ReportableError, Equatable {
+    /// A count below zero or above ``SecretBytes/maximumCount``.
+    case countOutOfRange
+    /// The system gave no memory; the context is its error number.
+    case memoryUnavailable(CInt)
+
+    public var code: String {
+        switch self {
+        case .countOutOfRange: "secret_size_out_of_range"
+        case .memoryUnavailable: "secret_memory_unavailable"
+        }
+    }
+
+    public var category: ErrorCategory {
+        switch self {
+        case .countOutOfRange: .usage
+        case .memoryUnavailable: .system
+        }
+    }
+
+    public var summary: String {
+        switch self {
+        case .countOutOfRange: "a secret must have 0 to \(SecretBytes.maximumCount) bytes"
+        case .memoryUnavailable(let code): "the system gave no memory for a secret (error number \(code))"
+        }
+    }
+
+    public var hint: String {
+        switch self {
+        case .countOutOfRange: "check that this is the key file or passphrase you meant"
+        case .memoryUnavailable: "free some memory, or raise the limit on mapped memory, and try again"
+        }
+    }
+}
