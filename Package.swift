@@ -4,7 +4,9 @@ import PackageDescription
 // CI sets this: a warning of ours then fails the build. It is not always on, because a package that carries
 // unsafe flags cannot be depended on by version.
 let warningsAreErrors = Context.environment["STRONGROOM_WARNINGS_ARE_ERRORS"] == "1"
-let strict: [SwiftSetting] = warningsAreErrors ? [.unsafeFlags(["-warnings-as-errors"])] : []
+let strict: [SwiftSetting] =
+    [.enableUpcomingFeature("InternalImportsByDefault")]
+    + (warningsAreErrors ? [.unsafeFlags(["-warnings-as-errors"])] : [])
 
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let grdbSQLite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")

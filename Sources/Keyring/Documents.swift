@@ -1,0 +1,156 @@
+// The JSON of the keyring and of the envelopes, and the rules that JSON must follow: docs/formats/keyring.md and
+// envelope.md. Nothing here holds a secret; what is sealed stays sealed.
+
+import CryptoPrimitives
+import Foundation
+import KeyPolicy
+
+/// The life of a key (after NIST SP 800-57).
+public enum KeyState: String, Sendable, Hashable, Codable, CaseIterable {
+    /// Made and durable, not used yet.
+    case pending
+    /// New data is put under it.
+    case active
+    /// Still opens what is under it.
+    case decryptOnly
+    /// Gone; only its place in the list is left.
+    case destroyed
+}
+
+struct KeyringDocument: Codable, Equatable {
+    static let format = "strongroom/keyring"
+    static let maximumUnlockers = 64
+    static let maximumRootKeys = 1_000
+    static let maximumBytes = 1 << 20
+
+    struct Unlocker: Codable, Equatable {
+        let id: String
+        let kind: KeyPolicy.UnlockerKind
+        let label: String
+        let created: Date
+        let publicKey: Data
+        let sealing: UnlockerSealing?
+    }
+
+    struct Recipient: Codable, Equatable {
+        let unlocker: String
+        let ephemeralKey: Data
+        let rootKey: Data
+    }
+
+    struct RootKey: Codable, Equatable {
+        let version: Int
+        var state: KeyState
+        let created: Date
+        var recipients: [Recipient]
+    }
+
+    var format = Self.format
+    var version = 1
+    var critical: [String] = []
+    let keyringId: String
+    var sequence: Int
+    let created: Date
+    var updated: Date
+    var unlockers: [Unlocker]
+    var rootKeys: [RootKey]
+
+    var activeRootKey: RootKey? { rootKeys.first { $0.state == .active } }
+
+    /// The rules that JSON types alone do not say.
+    var followsItsFormat: Bool {
+        let ids = Set(unlockers.map(\.id))
+        return RandomIdentifier.isValid(keyringId, prefix: "kr_") && sequence >= 1
+            && (1...Self.maximumUnlockers).contains(unlockers.count) && ids.count == unlockers.count
+            && unlockers.allSatisfy {
+                RandomIdentifier.isValid($0.id, prefix: "ulk_") && $0.publicKey.count == X25519.keyLength
+                    && ($0.sealing == nil) == ($0.kind == .recovery)
+            }
+            && (1...Self.maximumRootKeys).contains(rootKeys.count)
+            && Set(rootKeys.map(\.version)).count == rootKeys.count
+            && rootKeys.filter { $0.state == .active }.count == 1
+            && rootKeys.allSatisfy { root in
+                root.version >= 1 && root.recipients.allSatisfy { $0.ephemeralKey.count == X25519.keyLength }
+                    && (root.state == .destroyed ? root.recipients.isEmpty : Set(root.recipients.map(\.unlocker)) == ids)
+            }
+    }
+}
+
+struct EnvelopeDocument: Codable, Equatable {
+    static let format = "strongroom/envelope"
+    static let maximumKeys = 1_000
+    static let maximumBytes = 256 << 10
+
+    struct Key: Codable, Equatable {
+        let generation: Int
+        var state: KeyState
+        let created: Date
+        let keyId: String
+        let pageSize: Int
+        let pageAuthentication: PageFormat.Authentication
+        var dataKey: Data?
+
+        var pageFormat: PageFormat? { PageFormat(size: pageSize, authentication: pageAuthentication) }
+    }
+
+    var format = Self.format
+    var version = 1
+    var critical: [String] = []
+    let keyringId: String
+    let scope: String
+    var sequence: Int
+    var epoch: Int
+    let created: Date
+    var updated: Date
+    var keys: [Key]
+
+    var followsItsFormat: Bool {
+        KeyScope(scope) != nil && sequence >= 1 && epoch >= 0 && (1...Self.maximumKeys).contains(keys.count)
+            && Set(keys.map(\.generation)).count == keys.count && keys.filter { $0.state == .active }.count <= 1
+            && keys.allSatisfy {
+                $0.generation >= 1 && $0.pageFormat != nil && ($0.dataKey == nil) == ($0.state == .destroyed)
+                    && Hex.decode($0.keyId)?.count == KeyID.length
+            }
+    }
+}
+
+/// JSON as our files have it: sorted keys, two spaces, UTC to the second.
+enum DocumentCoding {
+    /// Only what must be looked at before the rest can be.
+    private struct Header: Decodable {
+        let format: String
+        let version: Int
+        let critical: [String]
+    }
+
+    static func encode(_ document: some Encodable) throws -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+        encoder.dateEncodingStrategy = .iso8601
+        return Array(try encoder.encode(document))
+    }
+
+    /// Decodes after looking at format, version and critical fields, in this order.
+    static func decode<Document: Decodable>(
+        _ type: Document.Type, from body: [UInt8], format: String, kind: KeyringError.File
+    ) throws(KeyringError) -> Document {
+        let data = Data(body)
+        let decoder = JSONDecoder()
+        decoder.dateDecodingStrategy = .iso8601
+        guard let header = try? decoder.decode(Header.self, from: data), header.format == format else {
+            throw KeyringError(.malformed(kind))
+        }
+        guard header.version == 1 else { throw KeyringError(.unsupportedVersion(kind)) }
+        guard header.critical.isEmpty else { throw KeyringError(.unsupportedFeature(kind)) }
+        do {
+            return try decoder.decode(type, from: data)
+        } catch let error as KeyringError {
+            throw error
+        } catch {
+            throw KeyringError(.malformed(kind))
+        }
+    }
+
+    /// Now, as a file can hold it.
+    static func now() -> Date { Date(timeIntervalSince1970: Date().timeIntervalSince1970.rounded(.down)) }
+}

@@ -1,0 +1,209 @@
+// One small file a database: docs/formats/envelope.md. Opening, making or rotating one database touches its own
+// envelope and no other.
+
+import CryptoPrimitives
+import DurableFiles
+public import Foundation
+public import KeyPolicy
+package import Secrets
+import SystemPackage
+
+/// A data key as its envelope shows it; nothing of it is secret.
+public struct DataKeyInfo: Sendable, Hashable {
+    /// Counted from 1.
+    public let generation: Int
+    /// Where it is in its life.
+    public let state: KeyState
+    /// When it was made.
+    public let created: Date
+    /// What the files under it begin with.
+    public let keyID: KeyID
+    /// The page format of the files under it.
+    public let pageFormat: PageFormat
+}
+
+/// A data key in memory, with what is needed to use it.
+package final class DataKey: Sendable, CustomStringConvertible, CustomReflectable {
+    package let info: DataKeyInfo
+    /// The key's 32 bytes.
+    package let secret: SecretBox
+
+    init(info: DataKeyInfo, secret: consuming SecretBytes) {
+        self.info = info
+        self.secret = SecretBox(secret)
+    }
+
+    package var description: String { "DataKey(generation \(info.generation), redacted)" }
+    package var customMirror: Mirror { Mirror(self, children: []) }
+
+    /// What a database under this key begins with.
+    static func id(of key: borrowing SecretBytes) throws -> KeyID {
+        let derived = try HKDF.derive(from: key, label: "strongroom/kid/v1", count: KeyID.length)
+        guard let id = KeyID(derived.withUnsafeBytes { Array($0) }) else {
+            throw CryptoError.parameterOutOfRange(.outputLength)
+        }
+        return id
+    }
+}
+
+/// A verified envelope.
+public struct Envelope: Sendable {
+    /// The database it belongs to.
+    public let scope: KeyScope
+    let document: EnvelopeDocument
+    let rootVersion: Int
+
+    /// Grows by one with each write.
+    public var sequence: Int { document.sequence }
+    /// The epoch of the database when it was last closed after a change.
+    public var epoch: Int { document.epoch }
+    /// The data keys, oldest first.
+    public var dataKeys: [DataKeyInfo] {
+        document.keys.compactMap(\.info).sorted { $0.generation < $1.generation }
+    }
+    /// The data key that new data is put under; nil after all were destroyed.
+    public var activeDataKey: DataKeyInfo? { dataKeys.first { $0.state == .active } }
+    /// The data key whose files begin with these bytes.
+    public func dataKey(_ id: KeyID) -> DataKeyInfo? { dataKeys.first { $0.keyID == id } }
+}
+
+extension EnvelopeDocument.Key {
+    var info: DataKeyInfo? {
+        guard let pageFormat, let keyID = Hex.decode(keyId).flatMap(KeyID.init) else { return nil }
+        return DataKeyInfo(generation: generation, state: state, created: created, keyID: keyID, pageFormat: pageFormat)
+    }
+}
+
+extension UnlockedKeyring {
+    private func path(of scope: KeyScope) -> FilePath {
+        Keyring.envelopesPath(in: directory).appending("\(scope).json")
+    }
+
+    /// Makes the envelope of a new database, with one random active data key.
+    ///
+    /// - Throws: `KeyringError`; `DurableFilesError` with `.alreadyExists` where the database has one.
+    @discardableResult
+    public func createEnvelope(for scope: KeyScope, pageFormat: PageFormat) throws -> Envelope {
+        let key = try Random.secret(count: 32)
+        let keyID = try DataKey.id(of: key)
+        let now = DocumentCoding.now()
+        let root = activeRootVersion
+        let sealed = try seal(key, scope: scope, generation: 1, state: .active, keyID: keyID, root: root)
+        let document = EnvelopeDocument(
+            keyringId: id, scope: scope.description, sequence: 1, epoch: 0, created: now, updated: now,
+            keys: [
+                .init(
+                    generation: 1, state: .active, created: now, keyId: keyID.description, pageSize: pageFormat.size,
+                    pageAuthentication: pageFormat.authentication, dataKey: Data(sealed))
+            ])
+        return try withFileLock {
+            guard try !StrictFiles.exists(path(of: scope)) else {
+                throw KeyringError(.malformed(.envelope), path(of: scope))
+            }
+            return try write(document, scope: scope, root: root)
+        }
+    }
+
+    /// Reads and verifies a database's envelope.
+    ///
+    /// - Throws: `KeyringError` where it is missing, damaged, forged, another's, or of another keyring.
+    public func envelope(for scope: KeyScope) throws -> Envelope {
+        let path = path(of: scope)
+        let file = try UnverifiedFile(reading: path, as: .envelope, limit: EnvelopeDocument.maximumBytes)
+        let document: EnvelopeDocument
+        do {
+            document = try DocumentCoding.decode(
+                EnvelopeDocument.self, from: file.body, format: EnvelopeDocument.format, kind: .envelope)
+        } catch { throw KeyringError(error.reason, path) }
+        guard document.keyringId == id else { throw KeyringError(.belongsToAnotherKeyring(.envelope), path) }
+        guard rootKeyInfos.contains(where: { $0.version == file.rootVersion }) else {
+            throw KeyringError(.forged(.envelope), path)
+        }
+        _ = try withRootKey(file.rootVersion) { try file.verified(under: $0, format: EnvelopeDocument.format) }
+        guard document.followsItsFormat else { throw KeyringError(.malformed(.envelope), path) }
+        guard document.scope == scope.description else { throw KeyringError(.envelopeOfAnotherScope, path) }
+        return Envelope(scope: scope, document: document, rootVersion: file.rootVersion)
+    }
+
+    /// Notes the epoch that the database has reached.
+    ///
+    /// - Throws: `KeyringError` with `.rolledBack` where the envelope on disk is older than `envelope`.
+    @discardableResult
+    public func setEpoch(_ epoch: Int, of envelope: Envelope) throws -> Envelope {
+        try withFileLock {
+            let current = try self.envelope(for: envelope.scope)
+            guard current.sequence >= envelope.sequence else {
+                throw KeyringError(.rolledBack(.envelope), path(of: envelope.scope))
+            }
+            var document = current.document
+            document.epoch = epoch
+            document.sequence += 1
+            document.updated = DocumentCoding.now()
+            return try write(document, scope: envelope.scope, root: current.rootVersion)
+        }
+    }
+
+    /// Removes the envelope of a database that was never registered. Durable when it returns.
+    package func discardEnvelope(of scope: KeyScope) throws {
+        try DurableFiles.remove(path(of: scope))
+        try DurableFiles.syncDirectory(Keyring.envelopesPath(in: directory))
+    }
+
+    /// Opens one of an envelope's data keys.
+    ///
+    /// - Throws: `KeyringError` where there is no such generation, it was destroyed, or its seal does not open.
+    package func dataKey(generation: Int, of envelope: Envelope) throws -> DataKey {
+        guard let entry = envelope.document.keys.first(where: { $0.generation == generation }), let info = entry.info,
+            let sealed = entry.dataKey
+        else { throw KeyringError(.dataKeyUnavailable(generation: generation), path(of: envelope.scope)) }
+        let binding = SealBinding.dataKey(
+            keyring: id, scope: envelope.scope.description, generation: generation, state: entry.state,
+            keyId: entry.keyId)
+        return try withRootKey(envelope.rootVersion) { rootKey in
+            do {
+                let wrappingKey = try HKDF.derive(from: rootKey, label: Self.dataKeyWrapLabel)
+                let key = try Seal.open(sealed, under: wrappingKey, binding: binding)
+                guard try DataKey.id(of: key) == info.keyID else {
+                    throw KeyringError(.malformed(.envelope), path(of: envelope.scope))
+                }
+                return DataKey(info: info, secret: key)
+            } catch CryptoError.authenticationFailed {
+                throw KeyringError(.forged(.envelope), path(of: envelope.scope))
+            }
+        }
+    }
+
+    /// The scope whose envelope names this key: to say whose file was found where another's should be. It reads every
+    /// envelope, so it is for that message only.
+    package func scope(ofKey keyID: KeyID) -> (scope: KeyScope, generation: Int)? {
+        let names = (try? DurableFiles.names(in: Keyring.envelopesPath(in: directory))) ?? []
+        for name in names where name.hasSuffix(".json") {
+            guard let scope = KeyScope(String(name.dropLast(5))), let envelope = try? envelope(for: scope),
+                let key = envelope.dataKey(keyID)
+            else { continue }
+            return (scope, key.generation)
+        }
+        return nil
+    }
+
+    private static let dataKeyWrapLabel = "strongroom/data/wrap/v1"
+
+    private func seal(
+        _ key: borrowing SecretBytes, scope: KeyScope, generation: Int, state: KeyState, keyID: KeyID, root: Int
+    ) throws -> [UInt8] {
+        let binding = SealBinding.dataKey(
+            keyring: id, scope: scope.description, generation: generation, state: state, keyId: keyID.description)
+        let wrappingKey = try deriveFromRootKey(root, label: Self.dataKeyWrapLabel)
+        return try Seal.seal(key, under: wrappingKey, binding: binding)
+    }
+
+    private func write(_ document: EnvelopeDocument, scope: KeyScope, root: Int) throws -> Envelope {
+        guard document.followsItsFormat else { throw KeyringError(.malformed(.envelope), path(of: scope)) }
+        let body = try DocumentCoding.encode(document)
+        let bytes = try withRootKey(root) {
+            try AuthenticatedFile.bytes(of: body, format: EnvelopeDocument.format, rootVersion: root, rootKey: $0)
+        }
+        try DurableFiles.replace(path(of: scope), with: bytes)
+        return Envelope(scope: scope, document: document, rootVersion: root)
+    }
+}

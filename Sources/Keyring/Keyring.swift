@@ -1,0 +1,177 @@
+// A keyring as anybody who can read its files sees it: who may unlock it, and nothing more.
+
+import CryptoPrimitives
+import DurableFiles
+public import Foundation
+public import KeyPolicy
+import Secrets
+public import SystemPackage
+
+/// An unlocker as the keyring file shows it; nothing of it is secret.
+public struct UnlockerInfo: Sendable, Hashable, Codable {
+    /// `ulk_` and 16 base32 digits.
+    public let id: String
+    /// What opens it.
+    public let kind: KeyPolicy.UnlockerKind
+    /// For people.
+    public let label: String
+    /// When it was added.
+    public let created: Date
+    /// How its secret is stretched: `scrypt`, `pbkdf2-hmac-sha512`, `hkdf-sha256`; nil for a recovery recipient.
+    public let derivation: String?
+}
+
+/// A root key as the keyring file shows it.
+public struct RootKeyInfo: Sendable, Hashable, Codable {
+    /// Counted from 1.
+    public let version: Int
+    /// Where it is in its life.
+    public let state: KeyState
+    /// When it was made.
+    public let created: Date
+}
+
+/// A locked keyring: its file has been read and is whole, but nobody has shown that it is authentic.
+public struct Keyring: Sendable {
+    /// The directory that holds `keyring.json`.
+    public let directory: FilePath
+    let document: KeyringDocument
+    private let file: UnverifiedFile
+
+    /// The keyring's id: `kr_` and 16 base32 digits.
+    public var id: String { document.keyringId }
+    /// Grows with each change.
+    public var sequence: Int { document.sequence }
+    /// Who may unlock it.
+    public var unlockers: [UnlockerInfo] { document.unlockers.map(\.info) }
+
+    static func path(in directory: FilePath) -> FilePath { directory.appending("keyring.json") }
+    static func lockPath(in directory: FilePath) -> FilePath { directory.appending("keyring.lock") }
+    static func envelopesPath(in directory: FilePath) -> FilePath { directory.appending("envelopes") }
+
+    /// Reads the keyring in `directory`.
+    ///
+    /// - Throws: `KeyringError` where the file is missing, damaged, newer, or asks for an absurd cost;
+    ///   `DurableFilesError` where others could have touched it.
+    public init(in directory: FilePath) throws {
+        let path = Self.path(in: directory)
+        guard try StrictFiles.exists(directory) else { throw KeyringError(.missing(.keyring), path) }
+        try StrictFiles.requireOwnDirectory(directory)
+        self.directory = directory
+        file = try UnverifiedFile(reading: path, as: .keyring, limit: KeyringDocument.maximumBytes)
+        do {
+            document = try DocumentCoding.decode(
+                KeyringDocument.self, from: file.body, format: KeyringDocument.format, kind: .keyring)
+        } catch { throw KeyringError(error.reason, path) }
+        guard document.followsItsFormat, document.activeRootKey?.version == file.rootVersion else {
+            throw KeyringError(.malformed(.keyring), path)
+        }
+    }
+
+    /// Makes a keyring with its first root key in `directory`, which is made where it is missing.
+    ///
+    /// - Parameters:
+    ///   - policy: says which unlockers are allowed and how many there must be.
+    ///   - unlockers: the first unlockers, each with a label.
+    /// - Throws: `KeyringError` where there is one already or the policy is not met; nothing is written then.
+    public static func create(
+        in directory: FilePath, policy: KeyPolicy, unlockers: [(secret: UnlockSecret, label: String)]
+    ) throws -> UnlockedKeyring {
+        guard try !StrictFiles.exists(path(in: directory)) else {
+            throw KeyringError(.alreadyExists, path(in: directory))
+        }
+        guard unlockers.count >= max(1, policy.requiredUnlockers) else {
+            throw KeyringError(.tooFewUnlockers(required: policy.requiredUnlockers))
+        }
+        let id = try RandomIdentifier.make(prefix: "kr_")
+        let entries = try unlockers.map { secret, label in
+            try secret.check(against: policy)
+            try checkLabel(label)
+            return try KeyringDocument.Unlocker.make(secret: secret, label: label, policy: policy, keyring: id)
+        }
+        let rootKey = try Random.secret(count: 32)
+        var recipients: [KeyringDocument.Recipient] = []
+        for entry in entries {
+            recipients.append(
+                try RootKeySealing.seal(
+                    rootKey, version: 1, to: Array(entry.publicKey), unlocker: entry.id, keyring: id))
+        }
+        let now = DocumentCoding.now()
+        let document = KeyringDocument(
+            keyringId: id, sequence: 1, created: now, updated: now, unlockers: entries,
+            rootKeys: [.init(version: 1, state: .active, created: now, recipients: recipients)])
+
+        try DurableFiles.createDirectory(directory, allowExisting: true)
+        let lock = try FileLock(lockPath(in: directory), patienceMilliseconds: UnlockedKeyring.lockPatienceMilliseconds)
+        defer { lock.release() }
+        guard try !StrictFiles.exists(path(in: directory)) else {
+            throw KeyringError(.alreadyExists, path(in: directory))
+        }
+        try DurableFiles.createDirectory(envelopesPath(in: directory), allowExisting: true)
+        let bytes = try AuthenticatedFile.bytes(
+            of: DocumentCoding.encode(document), format: KeyringDocument.format, rootVersion: 1, rootKey: rootKey)
+        try DurableFiles.replace(path(in: directory), with: bytes)
+        guard let first = unlockers.first else { throw KeyringError(.tooFewUnlockers(required: 1)) }
+        return try Keyring(in: directory).unlock(with: first.secret)
+    }
+
+    /// Unlocks the keyring and verifies its file.
+    ///
+    /// - Parameters:
+    ///   - secret: tried with every unlocker of its kind.
+    ///   - unlocker: the id of the only one to try, where several passphrases would take long.
+    /// - Throws: `KeyringError.unlockFailed` where the secret opens none; `.forged` where it does and the file was
+    ///   changed by somebody who does not hold the root key.
+    public func unlock(with secret: UnlockSecret, unlocker: String? = nil) throws -> UnlockedKeyring {
+        let path = Self.path(in: directory)
+        for entry in document.unlockers where unlocker == nil || unlocker == entry.id {
+            guard let privateKey = try entry.privateKey(with: secret, keyring: id) else { continue }
+            var rootKeys: [Int: SecretBox] = [:]
+            do {
+                for root in document.rootKeys {
+                    guard let recipient = root.recipients.first(where: { $0.unlocker == entry.id }) else { continue }
+                    rootKeys[root.version] = SecretBox(
+                        try RootKeySealing.open(
+                            recipient, version: root.version, privateKey: privateKey, keyring: id))
+                }
+            } catch is CryptoError { throw KeyringError(.forged(.keyring), path) }
+            try verify(with: rootKeys)
+            return UnlockedKeyring(directory: directory, document: document, rootKeys: rootKeys, openedBy: entry.id)
+        }
+        throw KeyringError(.unlockFailed, path)
+    }
+
+    func verify(with rootKeys: [Int: SecretBox]) throws {
+        guard let rootKey = rootKeys[file.rootVersion] else { throw KeyringError(.locked) }
+        let verified = try rootKey.withSecret { try file.verified(under: $0, format: KeyringDocument.format) }
+        guard verified != nil else { throw KeyringError(.locked) }
+    }
+
+    static func checkLabel(_ label: String) throws(KeyringError) {
+        let isPlain = label.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control }
+        guard label.count <= 100, isPlain else { throw KeyringError(.labelInvalid) }
+    }
+}
+
+extension UnlockSecret {
+    /// That the policy lets this secret become an unlocker.
+    func check(against policy: KeyPolicy) throws(KeyringError) {
+        guard policy.allowedUnlockers.contains(kind) else { throw KeyringError(.unlockerKindForbidden) }
+        if kind == .passphrase, bytes.count < policy.minimumPassphraseBytes {
+            throw KeyringError(.passphraseTooShort(minimumBytes: policy.minimumPassphraseBytes))
+        }
+    }
+}
+
+extension KeyringDocument.Unlocker {
+    var info: UnlockerInfo {
+        let derivation: String? =
+            switch sealing?.derivation {
+            case .scrypt: "scrypt"
+            case .pbkdf2: "pbkdf2-hmac-sha512"
+            case .hkdf: "hkdf-sha256"
+            case nil: nil
+            }
+        return UnlockerInfo(id: id, kind: kind, label: label, created: created, derivation: derivation)
+    }
+}
