@@ -35,7 +35,7 @@ let rooms: [Target] = [
         dependencies: ["CryptoPrimitives", "DurableFiles", "ErrorReporting", "KeyPolicy", "Secrets", system],
         swiftSettings: strict),
     .target(
-        name: "PageCipher", dependencies: ["CryptoPrimitives", "DurableFiles", "ErrorReporting", "Secrets", system],
+        name: "PageCipher", dependencies: ["CLibcrypto", "CryptoPrimitives", "DurableFiles", "ErrorReporting", "Secrets", system],
         swiftSettings: strict),
     .target(
         name: "Strongroom",

@@ -87,7 +87,7 @@ public enum DurableFiles {
     }
 
     /// The directory that `path` stands in; `.` for a bare name.
-    static func parent(of path: FilePath) -> FilePath {
+    package static func parent(of path: FilePath) -> FilePath {
         let parent = path.removingLastComponent()
         return parent.isEmpty ? "." : parent
     }

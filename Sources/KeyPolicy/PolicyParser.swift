@@ -1,6 +1,6 @@
 // From YAML to a KeyPolicy. Yams reads the YAML; this says what may stand in it, and where something else does.
 
-import CryptoPrimitives
+package import CryptoPrimitives
 import ShippedKeyPolicies
 import Yams
 
@@ -44,7 +44,7 @@ extension KeyPolicy {
         do {
             passphraseDerivation =
                 algorithm == "scrypt" ? .scrypt(try ScryptCost(logN: logN)) : .pbkdf2(iterations: iterations)
-            digest = Hex.encode(try SHA256.hash(bytes))
+            digest = try Self.digest(of: bytes)
         } catch {
             throw KeyPolicyError(.outOfRange(allowed: "a cost that libcrypto takes"), file: file, key: "passphrase")
         }
@@ -89,6 +89,11 @@ extension KeyPolicy {
         _ = try files.choice("directoryMode", of: ["0700"])
         try files.finish()
         try root.finish()
+    }
+
+    /// The lowercase hex SHA-256 of a policy file: 64 characters.
+    package static func digest(of bytes: [UInt8]) throws(CryptoError) -> String {
+        Hex.encode(try SHA256.hash(bytes))
     }
 
     /// Reads a policy that comes with Strongroom.

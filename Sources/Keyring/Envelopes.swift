@@ -76,7 +76,7 @@ extension EnvelopeDocument.Key {
 
 extension UnlockedKeyring {
     private func path(of scope: KeyScope) -> FilePath {
-        Keyring.envelopesPath(in: directory).appending("\(scope).json")
+        LockedKeyring.envelopesPath(in: directory).appending("\(scope).json")
     }
 
     /// Makes the envelope of a new database, with one random active data key.
@@ -146,7 +146,7 @@ extension UnlockedKeyring {
     /// Removes the envelope of a database that was never registered. Durable when it returns.
     package func discardEnvelope(of scope: KeyScope) throws {
         try DurableFiles.remove(path(of: scope))
-        try DurableFiles.syncDirectory(Keyring.envelopesPath(in: directory))
+        try DurableFiles.syncDirectory(LockedKeyring.envelopesPath(in: directory))
     }
 
     /// Opens one of an envelope's data keys.
@@ -176,7 +176,7 @@ extension UnlockedKeyring {
     /// The scope whose envelope names this key: to say whose file was found where another's should be. It reads every
     /// envelope, so it is for that message only.
     package func scope(ofKey keyID: KeyID) -> (scope: KeyScope, generation: Int)? {
-        let names = (try? DurableFiles.names(in: Keyring.envelopesPath(in: directory))) ?? []
+        let names = (try? DurableFiles.names(in: LockedKeyring.envelopesPath(in: directory))) ?? []
         for name in names where name.hasSuffix(".json") {
             guard let scope = KeyScope(String(name.dropLast(5))), let envelope = try? envelope(for: scope),
                 let key = envelope.dataKey(keyID)

@@ -62,7 +62,7 @@ public final class UnlockedKeyring: Sendable, CustomStringConvertible, CustomRef
     @discardableResult
     public func addUnlocker(_ secret: UnlockSecret, label: String, policy: KeyPolicy) throws -> String {
         try secret.check(against: policy)
-        try Keyring.checkLabel(label)
+        try LockedKeyring.checkLabel(label)
         return try withFileLock {
             let current = try readVerified()
             try refuseKnown(secret, in: current)
@@ -82,7 +82,7 @@ public final class UnlockedKeyring: Sendable, CustomStringConvertible, CustomRef
     public func addRecoveryRecipient(publicKey: [UInt8], label: String, policy: KeyPolicy) throws -> String {
         guard policy.allowedUnlockers.contains(.recovery) else { throw KeyringError(.unlockerKindForbidden) }
         guard publicKey.count == X25519.keyLength else { throw KeyringError(.keyLength(minimumBytes: X25519.keyLength)) }
-        try Keyring.checkLabel(label)
+        try LockedKeyring.checkLabel(label)
         return try withFileLock {
             let current = try readVerified()
             guard !current.unlockers.contains(where: { Array($0.publicKey) == publicKey }) else {
@@ -119,7 +119,7 @@ public final class UnlockedKeyring: Sendable, CustomStringConvertible, CustomRef
         _ unlocker: String, to secret: UnlockSecret, label: String? = nil, policy: KeyPolicy
     ) throws -> String {
         try secret.check(against: policy)
-        if let label { try Keyring.checkLabel(label) }
+        if let label { try LockedKeyring.checkLabel(label) }
         return try withFileLock {
             let current = try readVerified()
             guard let old = current.unlockers.first(where: { $0.id == unlocker }) else {
@@ -175,7 +175,7 @@ public final class UnlockedKeyring: Sendable, CustomStringConvertible, CustomRef
 
     private func requireThatItOpens(_ secret: UnlockSecret, _ unlocker: String) throws {
         do {
-            try Keyring(in: directory).unlock(with: secret, unlocker: unlocker).lock()
+            try LockedKeyring(in: directory).unlock(with: secret, unlocker: unlocker).lock()
         } catch is KeyringError { throw KeyringError(.verificationFailed) }
     }
 
@@ -184,19 +184,19 @@ public final class UnlockedKeyring: Sendable, CustomStringConvertible, CustomRef
     /// One change at a time, across processes and within this one.
     func withFileLock<Result>(_ body: () throws -> Result) throws -> Result {
         let lock = try FileLock(
-            Keyring.lockPath(in: directory), patienceMilliseconds: Self.lockPatienceMilliseconds)
+            LockedKeyring.lockPath(in: directory), patienceMilliseconds: Self.lockPatienceMilliseconds)
         defer { lock.release() }
         return try body()
     }
 
     /// What is on disk now, verified, and not older than what was seen before.
     private func readVerified() throws -> KeyringDocument {
-        let locked = try Keyring(in: directory)
-        guard locked.id == id else { throw KeyringError(.belongsToAnotherKeyring(.keyring), Keyring.path(in: directory)) }
+        let locked = try LockedKeyring(in: directory)
+        guard locked.id == id else { throw KeyringError(.belongsToAnotherKeyring(.keyring), LockedKeyring.path(in: directory)) }
         try locked.verify(with: rootKeys)
         return try document.withLock { known in
             guard locked.sequence >= known.sequence else {
-                throw KeyringError(.rolledBack(.keyring), Keyring.path(in: directory))
+                throw KeyringError(.rolledBack(.keyring), LockedKeyring.path(in: directory))
             }
             known = locked.document
             return known
@@ -216,7 +216,7 @@ public final class UnlockedKeyring: Sendable, CustomStringConvertible, CustomRef
                 of: body, format: KeyringDocument.format, rootVersion: active.version, rootKey: rootKey)
         }
         guard bytes.count <= KeyringDocument.maximumBytes else { throw KeyringError(.tooManyUnlockers) }
-        try DurableFiles.replace(Keyring.path(in: directory), with: bytes)
+        try DurableFiles.replace(LockedKeyring.path(in: directory), with: bytes)
         _ = try readVerified()
     }
 

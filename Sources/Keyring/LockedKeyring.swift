@@ -32,7 +32,7 @@ public struct RootKeyInfo: Sendable, Hashable, Codable {
 }
 
 /// A locked keyring: its file has been read and is whole, but nobody has shown that it is authentic.
-public struct Keyring: Sendable {
+public struct LockedKeyring: Sendable {
     /// The directory that holds `keyring.json`.
     public let directory: FilePath
     let document: KeyringDocument
@@ -112,7 +112,7 @@ public struct Keyring: Sendable {
             of: DocumentCoding.encode(document), format: KeyringDocument.format, rootVersion: 1, rootKey: rootKey)
         try DurableFiles.replace(path(in: directory), with: bytes)
         guard let first = unlockers.first else { throw KeyringError(.tooFewUnlockers(required: 1)) }
-        return try Keyring(in: directory).unlock(with: first.secret)
+        return try LockedKeyring(in: directory).unlock(with: first.secret)
     }
 
     /// Unlocks the keyring and verifies its file.

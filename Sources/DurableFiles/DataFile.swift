@@ -1,0 +1,109 @@
+import CLinux
+import Glibc
+import Secrets
+package import SystemPackage
+
+/// A file open for reading at any offset: databases, which are too large to be read whole.
+package final class DataFile: Sendable {
+    private let file: SystemCalls.OpenFile
+
+    /// Opens a regular file; a symbolic link is refused.
+    package init(_ path: FilePath) throws(DurableFilesError) {
+        file = try DurableFilesError.wrapping(.open, path) {
+            let file = try SystemCalls.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+            guard try SystemCalls.status(of: file).isRegular else { throw DurableFilesError(.isNotRegular, path) }
+            return file
+        }
+    }
+
+    /// The length now, in bytes.
+    package func length() throws(DurableFilesError) -> Int {
+        try DurableFilesError.wrapping(.read, file.path) { Int(try SystemCalls.status(of: file).st_size) }
+    }
+
+    /// Fills `buffer` from `offset` on.
+    ///
+    /// - Returns: how many bytes were there; fewer than asked for where the file ends.
+    package func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(DurableFilesError) -> Int {
+        try DurableFilesError.wrapping(.read, file.path) {
+            try StrictFiles.readAll(file, from: offset, into: buffer)
+        }
+    }
+
+    /// The first `count` bytes from `offset` on; fewer where the file ends.
+    package func bytes(at offset: Int, count: Int) throws(DurableFilesError) -> [UInt8] {
+        try DurableFilesError.wrapping(.read, file.path) {
+            var bytes = [UInt8](repeating: 0, count: count)
+            let found = try bytes.withUnsafeMutableBytes { try read(at: offset, into: $0) }
+            return Array(bytes.prefix(found))
+        }
+    }
+}
+
+extension DataFile {
+    /// Whether any process holds a lock on a byte of this range. SQLite locks bytes of its files while it uses them.
+    package func isLocked(from start: Int, count: Int) -> Bool {
+        strongroom_is_range_locked(file.descriptor, Int64(start), Int64(count)) != 0
+    }
+}
+
+/// What a file was like at a moment: if two of these are equal, nobody wrote to it in between.
+package struct FileFingerprint: Sendable, Equatable {
+    private let device: UInt64
+    private let inode: UInt64
+    private let length: Int64
+    private let changedSeconds: Int
+    private let changedNanoseconds: Int
+
+    /// The fingerprint of what is at `path`, or nil where nothing is.
+    package init?(of path: FilePath) throws(DurableFilesError) {
+        guard try StrictFiles.exists(path) else { return nil }
+        let status = try DurableFilesError.wrapping(.open, path) { try SystemCalls.status(at: path) }
+        device = UInt64(status.st_dev)
+        inode = UInt64(status.st_ino)
+        length = Int64(status.st_size)
+        changedSeconds = Int(status.st_mtim.tv_sec)
+        changedNanoseconds = Int(status.st_mtim.tv_nsec)
+    }
+}
+
+/// Places that do not reach a disk.
+package enum MemoryDirectories {
+    /// A directory in memory (tmpfs) that we may write to, or nil where this machine has none.
+    package static func find() -> FilePath? {
+        ["/dev/shm", "/run/user/\(geteuid())"].map { FilePath($0) }.first { path in
+            path.withPlatformString { strongroom_is_memory_backed($0) != 0 && access($0, W_OK) == 0 }
+        }
+    }
+}
+
+extension DurableFiles {
+    /// Copies a regular file to a new one (0600), without making it durable: for copies that are thrown away.
+    package static func copyTemporarily(_ source: FilePath, to target: FilePath) throws(DurableFilesError) {
+        let from = try DataFile(source)
+        try DurableFilesError.wrapping(.write, target) {
+            let file = try SystemCalls.open(target, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW)
+            // In secret memory: what is copied may be plaintext.
+            var offset = 0
+            while true {
+                let chunk = try SecretBytes(capacity: 1 << 20) { try from.read(at: offset, into: $0) }
+                if chunk.count == 0 { return }
+                try chunk.withUnsafeBytes { bytes in
+                    var written = 0
+                    while written < bytes.count {
+                        let rest = UnsafeRawBufferPointer(rebasing: bytes[written...])
+                        written += try SystemCalls.write(rest, to: file, at: Int64(offset + written))
+                    }
+                }
+                offset += chunk.count
+            }
+        }
+    }
+
+    /// Takes the place of a file that is being made, so that nobody else's can be: an empty new file (0600).
+    package static func createEmpty(_ path: FilePath) throws(DurableFilesError) {
+        try DurableFilesError.wrapping(.write, path) {
+            _ = try SystemCalls.open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW)
+        }
+    }
+}

@@ -1,0 +1,71 @@
+// What can be wrong with a database, told apart before SQLite is asked: to SQLite a wrong key and a damaged file look
+// the same, and only one of them may ever be recovered from.
+
+/// The condition of a database file.
+public enum DatabaseCondition: Sendable, Equatable {
+    /// Everything that was checked is as it should be.
+    case healthy
+    /// The file is under another generation of this database's own key.
+    case wrongKey(generation: Int)
+    /// The file is under a key of another database of this keyring.
+    case keyOfAnotherDatabase
+    /// The file is under no key of this keyring.
+    case unknownKey
+    /// The file is not encrypted.
+    case plaintext
+    /// Only the first 16 bytes, which name the key, are damaged; page 1 is authentic.
+    case headerDamaged
+    /// So many pages do not authenticate.
+    case pagesDamaged(count: Int)
+    /// The file is shorter than its own header says, or ends within a page.
+    case truncated
+    /// There is no file, although there is a key for one.
+    case missing
+    /// The file is older than the one that was last closed.
+    case rolledBack
+
+    /// The stable name, as in error codes.
+    public var name: String {
+        switch self {
+        case .healthy: "healthy"
+        case .wrongKey: "wrong_key"
+        case .keyOfAnotherDatabase: "key_of_another_database"
+        case .unknownKey: "unknown_key"
+        case .plaintext: "plaintext"
+        case .headerDamaged: "header_damaged"
+        case .pagesDamaged: "pages_damaged"
+        case .truncated: "truncated"
+        case .missing: "missing"
+        case .rolledBack: "rolled_back"
+        }
+    }
+
+    var summary: String {
+        switch self {
+        case .healthy: "the database is as it should be"
+        case .wrongKey(let generation): "the database is under generation \(generation) of its key, not the active one"
+        case .keyOfAnotherDatabase: "the database is under the key of another database of this keyring"
+        case .unknownKey: "the database is under no key of this keyring"
+        case .plaintext: "the database is not encrypted"
+        case .headerDamaged: "the first 16 bytes of the database are damaged; the rest of its first page is authentic"
+        case .pagesDamaged(let count): "\(count) page(s) of the database do not authenticate"
+        case .truncated: "the database is shorter than it should be"
+        case .missing: "the database file is missing, although there is a key for it"
+        case .rolledBack: "the database is older than the one that was last closed"
+        }
+    }
+
+    var hint: String {
+        switch self {
+        case .healthy: "nothing needs to be done"
+        case .wrongKey: "put the current database file back, or restore a snapshot of it"
+        case .keyOfAnotherDatabase: "a file was put in the wrong place: find where it belongs; do not delete it"
+        case .unknownKey: "check that this keyring belongs to this store; do not delete the file"
+        case .plaintext: "somebody put an unencrypted file here: move it away and import it with 'strongroom profile import'"
+        case .headerDamaged, .pagesDamaged, .truncated:
+            "leave the file as it is, copy the whole profile directory somewhere safe, and restore from a backup"
+        case .missing: "check that the disk is mounted; otherwise restore the file from a backup"
+        case .rolledBack: "put the newest copy of the file back"
+        }
+    }
+}

@@ -1,0 +1,98 @@
+// DESIGN "Opening a profile", steps 3 and 4: whose key is the file under, and is page 1 authentic? Nothing here asks
+// SQLite, and nothing here writes.
+
+import CryptoPrimitives
+import DurableFiles
+import Keyring
+import PageCipher
+import SystemPackage
+
+/// Tells what is wrong with a database file, from its bytes and the keys of its envelope.
+struct Diagnosis {
+    let files: DatabaseFiles
+    let envelope: Envelope
+    let keyring: UnlockedKeyring
+
+    /// What can be told without reading more than the first page.
+    ///
+    /// - Returns: `healthy` where the file is under the active key and page 1 is authentic. Damage found here is
+    ///   counted over the whole file, because nobody is in a hurry any more.
+    func ofFirstPage() throws -> DatabaseCondition {
+        guard try StrictFiles.exists(files.main) else { return .missing }
+        let file = try DataFile(files.main)
+        let salt = try file.bytes(at: 0, count: PageLayout.saltLength)
+        guard salt.count == PageLayout.saltLength, let keyID = KeyID(salt) else { return .truncated }
+        if salt == PageLayout.plaintextMagic { return .plaintext }
+        guard let active = envelope.activeDataKey else { return .unknownKey }
+        if keyID == active.keyID { return try ofFile(file, under: active) }
+        if let other = envelope.dataKey(keyID) { return .wrongKey(generation: other.generation) }
+        return try ofFileWithUnknownHeader(file, keyID: keyID, active: active)
+    }
+
+    /// Every page of the file, under the active key.
+    func ofAllPages() throws -> DatabaseCondition {
+        let condition = try ofFirstPage()
+        guard condition == .healthy, let active = envelope.activeDataKey else { return condition }
+        return verdict(on: try scan(DataFile(files.main), under: active))
+    }
+
+    private func ofFile(_ file: DataFile, under key: DataKeyInfo) throws -> DatabaseCondition {
+        let length = try file.length()
+        // Only what the main file must hold by itself can be told while changes wait in the WAL.
+        let isSettled = try !files.hasPendingWAL()
+        guard length >= key.pageFormat.size else { return .truncated }
+        let header = try firstPageHeader(file, under: key)
+        guard let header else {
+            if !isSettled { return .healthy }
+            return verdict(on: try scan(file, under: key))
+        }
+        guard isSettled else { return .healthy }
+        guard length.isMultiple(of: key.pageFormat.size) else { return .truncated }
+        if let pageCount = header.pageCount, length / key.pageFormat.size < pageCount { return .truncated }
+        return .healthy
+    }
+
+    /// The header names no key of this envelope. Is only the header damaged, is it somebody else's file, or nobody's?
+    private func ofFileWithUnknownHeader(
+        _ file: DataFile, keyID: KeyID, active: DataKeyInfo
+    ) throws -> DatabaseCondition {
+        if try firstPageHeader(file, under: active) != nil { return .headerDamaged }
+        if keyring.scope(ofKey: keyID) != nil { return .keyOfAnotherDatabase }
+        let scan = try scan(file, under: active)
+        return scan.badPageCount < scan.pageCount ? .pagesDamaged(count: scan.badPageCount) : .unknownKey
+    }
+
+    private func verdict(on scan: PageScan) -> DatabaseCondition {
+        if scan.badPageCount > 0 { return .pagesDamaged(count: scan.badPageCount) }
+        return scan.trailingBytes > 0 || scan.pageCount == 0 ? .truncated : .healthy
+    }
+
+    /// The SQLite header, or nil where page 1 does not authenticate under this key.
+    private func firstPageHeader(_ file: DataFile, under key: DataKeyInfo) throws -> DatabaseHeader? {
+        let page = try file.bytes(at: 0, count: key.pageFormat.size)
+        let pageKey = try pageKey(key)
+        return try page.withUnsafeBytes { page in
+            pageKey.isAuthentic(page, number: 1) ? try pageKey.header(ofFirstPage: page) : nil
+        }
+    }
+
+    private func scan(_ file: DataFile, under key: DataKeyInfo) throws -> PageScan {
+        try PageScan(of: file, with: pageKey(key))
+    }
+
+    private func pageKey(_ info: DataKeyInfo) throws -> PageKey {
+        let key = try keyring.dataKey(generation: info.generation, of: envelope)
+        let layout = PageLayout(size: info.pageFormat.size, hash: info.pageFormat.authentication.hash)
+        return try key.makePageKey(layout: layout)
+    }
+}
+
+extension DataKey {
+    /// The key material for single pages. The salt is the key id, whatever the file's first bytes are.
+    func makePageKey(layout: PageLayout) throws -> PageKey {
+        var made: PageKey?
+        _ = try secret.withSecret { made = try PageKey(dataKey: $0, salt: info.keyID.bytes, layout: layout) }
+        guard let made else { throw StrongroomError(.storeLocked) }
+        return made
+    }
+}

@@ -1,0 +1,130 @@
+// Every connection that Strongroom opens is set up here, and fails closed: it is keyed through the C entry point, it
+// is shown to be SQLCipher, and its settings are read back.
+
+import CSQLCipher
+import CryptoPrimitives
+import GRDB
+import KeyPolicy
+import Keyring
+import Secrets
+
+/// A setting that every connection must have.
+public enum EngineSetting: String, Sendable {
+    case key
+    case pageSize = "cipher_page_size"
+    case pageAuthentication = "cipher_hmac_algorithm"
+    case synchronous
+    case foreignKeys = "foreign_keys"
+    case tempStore = "temp_store"
+    case mmapSize = "mmap_size"
+    case trustedSchema = "trusted_schema"
+    case cacheSize = "cache_size"
+    case busyTimeout = "busy_timeout"
+    case journalMode = "journal_mode"
+}
+
+enum Engine {
+    /// How long a connection waits for another one of this process, in milliseconds.
+    static let busyTimeoutMilliseconds = 5_000
+
+    /// The configuration of a database under `key`.
+    static func configuration(key: DataKey, policy: KeyPolicy, readonly: Bool = false) -> Configuration {
+        var configuration = Configuration()
+        configuration.readonly = readonly
+        configuration.foreignKeysEnabled = true
+        configuration.busyMode = .timeout(Double(busyTimeoutMilliseconds) / 1000)
+        configuration.journalMode = .wal
+        let cacheKibibytes = policy.cacheMebibytes * 1024
+        configuration.prepareDatabase { db in
+            try prepare(db, key: key, cacheKibibytes: cacheKibibytes)
+        }
+        return configuration
+    }
+
+    private static func prepare(_ db: Database, key: DataKey, cacheKibibytes: Int) throws {
+        guard try EngineCheck.acceptedVersion(db) != nil else { throw StrongroomError(.engineIsNotSQLCipher) }
+        try apply(key, to: db)
+        guard try EngineCheck.isKeyed(db) else { throw StrongroomError(.engineIsNotSQLCipher) }
+        try applyPageFormat(key.info.pageFormat, to: db)
+        try applySettings(to: db, cacheKibibytes: cacheKibibytes)
+    }
+
+    /// Hands the key over as SQLCipher's raw form, `x'<64 hex of the key><32 hex of the salt>'`, which skips its own
+    /// derivation and sets the first 16 bytes of the file. The text is made in secret memory and wiped after the call.
+    static func apply(_ key: DataKey, to db: Database) throws {
+        guard let connection = db.sqliteConnection else { throw StrongroomError(.storeLocked) }
+        let result = try key.secret.withSecret { secret in
+            let literal = try rawKeyLiteral(secret, salt: key.info.keyID.bytes)
+            return literal.withUnsafeBytes { sqlite3_key_v2(connection, "main", $0.baseAddress, Int32($0.count)) }
+        }
+        guard let result else { throw StrongroomError(.storeLocked) }
+        guard result == 0 else { throw StrongroomError(.engineSettingRefused(.key)) }
+    }
+
+    static func rawKeyLiteral(_ key: borrowing SecretBytes, salt: [UInt8]) throws -> SecretBytes {
+        let keyDigits = 2 * key.count
+        let length = 2 + keyDigits + 2 * salt.count + 1
+        return try key.withUnsafeBytes { key in
+            try SecretBytes(count: length) { output in
+                output[0] = UInt8(ascii: "x")
+                output[1] = UInt8(ascii: "'")
+                Hex.encode(key, into: UnsafeMutableRawBufferPointer(rebasing: output[2..<(2 + keyDigits)]))
+                salt.withUnsafeBytes {
+                    Hex.encode($0, into: UnsafeMutableRawBufferPointer(rebasing: output[(2 + keyDigits)..<(length - 1)]))
+                }
+                output[length - 1] = UInt8(ascii: "'")
+            }
+        }
+    }
+
+    static func applyPageFormat(_ format: PageFormat, to db: Database) throws {
+        let algorithm = format.authentication == .hmacSHA512 ? "HMAC_SHA512" : "HMAC_SHA256"
+        try db.execute(sql: "PRAGMA cipher_page_size = \(format.size)")
+        try db.execute(sql: "PRAGMA cipher_hmac_algorithm = \(algorithm)")
+        guard try Int.fetchOne(db, sql: "PRAGMA cipher_page_size") == format.size else {
+            throw StrongroomError(.engineSettingRefused(.pageSize))
+        }
+        guard try String.fetchOne(db, sql: "PRAGMA cipher_hmac_algorithm") == algorithm else {
+            throw StrongroomError(.engineSettingRefused(.pageAuthentication))
+        }
+    }
+
+    private static func applySettings(to db: Database, cacheKibibytes: Int) throws {
+        // FULL: a transaction that was acknowledged survives a power loss. MEMORY: what SQLite spills stays in memory,
+        // for a temporary file would be plaintext. No mmap: one page cache, ours.
+        let settings: [(EngineSetting, value: Int, expected: Int)] = [
+            (.synchronous, 2, 2), (.tempStore, 2, 2), (.mmapSize, 0, 0), (.trustedSchema, 0, 0),
+            (.cacheSize, -cacheKibibytes, -cacheKibibytes),
+        ]
+        for (setting, value, expected) in settings {
+            try db.execute(sql: "PRAGMA \(setting.rawValue) = \(value)")
+            try require(setting, toBe: expected, on: db)
+        }
+        try require(.foreignKeys, toBe: 1, on: db)
+        try require(.busyTimeout, toBe: busyTimeoutMilliseconds, on: db)
+    }
+
+    private static func require(_ setting: EngineSetting, toBe expected: Int, on db: Database) throws {
+        // mmap_size answers nothing at all where the library was built without it.
+        guard try Int.fetchOne(db, sql: "PRAGMA \(setting.rawValue)") ?? 0 == expected else {
+            throw StrongroomError(.engineSettingRefused(setting))
+        }
+    }
+
+    /// That a database which has been opened really is in WAL mode.
+    static func requireWAL(_ db: Database) throws {
+        guard try String.fetchOne(db, sql: "PRAGMA journal_mode") == "wal" else {
+            throw StrongroomError(.engineSettingRefused(.journalMode))
+        }
+    }
+
+    /// The version of the SQLCipher in this process, such as `4.6.1`, and of SQLite, such as `3.46.1`.
+    static func versions() throws -> (sqlcipher: String, sqlite: String) {
+        try DatabaseQueue().read { db in
+            guard let sqlcipher = try EngineCheck.acceptedVersion(db) else {
+                throw StrongroomError(.engineIsNotSQLCipher)
+            }
+            return (sqlcipher, try String.fetchOne(db, sql: "SELECT sqlite_version()") ?? "")
+        }
+    }
+}

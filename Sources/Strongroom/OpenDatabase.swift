@@ -1,0 +1,187 @@
+// DESIGN "Opening a profile", every step, for the global database and for profiles alike.
+
+import DurableFiles
+import Foundation
+import GRDB
+import KeyPolicy
+import Keyring
+import Synchronization
+
+/// An open database: its lock, its key, its connections. ``close()`` ends all three.
+final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
+    let files: DatabaseFiles
+    let writer: Writer
+    let keyring: UnlockedKeyring
+    private let lock: FileLock
+    private let key: DataKey
+    private let policy: KeyPolicy
+    private let envelope: Mutex<Envelope>
+    private let isClosed = Mutex(false)
+
+    /// What the key of the open file is, in numbers.
+    var dataKeyInfo: DataKeyInfo { key.info }
+
+    /// Opens the database whose lock is held already.
+    ///
+    /// - Parameters:
+    ///   - isNew: whether the file is to be made; otherwise a missing file is damage, not a new database.
+    ///   - makeWriter: opens GRDB's queue or pool.
+    init(
+        _ files: DatabaseFiles, lock: FileLock, keyring: UnlockedKeyring, policy: KeyPolicy, isNew: Bool = false,
+        makeWriter: (String, Configuration) throws -> Writer
+    ) throws {
+        self.files = files
+        self.lock = lock
+        self.keyring = keyring
+        self.policy = policy
+        let envelope = try keyring.envelope(for: files.scope)
+        let diagnosis = Diagnosis(files: files, envelope: envelope, keyring: keyring)
+        if !isNew {
+            let condition = try diagnosis.ofFirstPage()
+            guard condition == .healthy else { throw StrongroomError(.database(condition), files.main) }
+        }
+        guard let active = envelope.activeDataKey else { throw StrongroomError(.database(.unknownKey), files.main) }
+        let endedInMidWrite = try files.hasPendingWAL()
+        key = try keyring.dataKey(generation: active.generation, of: envelope)
+        do {
+            writer = try makeWriter(files.main.string, Engine.configuration(key: key, policy: policy))
+        } catch {
+            key.secret.wipe()
+            throw try Self.explain(error, diagnosis, files)
+        }
+        self.envelope = Mutex(envelope)
+        do {
+            try prepare(isNew: isNew, envelope: envelope)
+            try checkPages(policy: policy, endedInMidWrite: endedInMidWrite, diagnosis: diagnosis)
+        } catch {
+            try? writer.close()
+            key.secret.wipe()
+            throw try Self.explain(error, diagnosis, files)
+        }
+    }
+
+    /// Writes back what is in the WAL, notes the new epoch if anything changed, closes every connection, wipes the key
+    /// and lets the lock go. Does nothing the second time.
+    ///
+    /// - Throws: `StrongroomError` or `KeyringError` where something could not be written; the database is closed all
+    ///   the same, and what was acknowledged is on disk.
+    func close() throws {
+        let isFirst = isClosed.withLock { isClosed in
+            defer { isClosed = true }
+            return !isClosed
+        }
+        guard isFirst else { return }
+        defer {
+            try? writer.close()
+            key.secret.wipe()
+            lock.release()
+        }
+        try StrongroomError.wrapping(.close, files.main) {
+            guard try files.hasPendingWAL() else { return try writer.close() }
+            let envelope = envelope.withLock { $0 }
+            try writer.write { try Bookkeeping.setEpoch(envelope.epoch + 1, $0) }
+            _ = try writer.writeWithoutTransaction { try $0.checkpoint(.truncate) }
+            try writer.close()
+            try keyring.setEpoch(envelope.epoch + 1, of: envelope)
+        }
+    }
+
+    /// A second connection, which only reads.
+    func makeReader() throws -> DatabaseQueue {
+        try DatabaseQueue(
+            path: files.main.string, configuration: Engine.configuration(key: key, policy: policy, readonly: true))
+    }
+
+    private func prepare(isNew: Bool, envelope: Envelope) throws {
+        try writer.writeWithoutTransaction { db in
+            try Engine.requireWAL(db)
+            guard isNew else { return }
+            try db.inTransaction {
+                try Bookkeeping.create(db)
+                return .commit
+            }
+        }
+        if isNew {
+            // The new file names its key from the first checkpoint on.
+            _ = try writer.writeWithoutTransaction { try $0.checkpoint(.truncate) }
+            try DurableFiles.syncDirectory(files.directory)
+            let found = try DataFile(files.main).bytes(at: 0, count: KeyID.length)
+            guard found == key.info.keyID.bytes else { throw StrongroomError(.engineIsNotSQLCipher, files.main) }
+            return
+        }
+        let epoch = try writer.read { try Bookkeeping.epoch($0) }
+        switch epoch - envelope.epoch {
+        case 0: break
+        case 1:
+            // The last close ended between the database and its envelope: the envelope is brought up to date.
+            let current = try keyring.setEpoch(epoch, of: envelope)
+            self.envelope.withLock { $0 = current }
+        case ..<0: throw StrongroomError(.database(.rolledBack), files.main)
+        default: throw KeyringError(.rolledBack(.envelope))
+        }
+    }
+
+    /// Step 7. What was in the WAL is written back first, because a page that the crash tore is whole again then.
+    private func checkPages(policy: KeyPolicy, endedInMidWrite: Bool, diagnosis: Diagnosis) throws {
+        let isDue =
+            switch policy.integrityCheck {
+            case .never: false
+            case .afterCrash: endedInMidWrite
+            case .always: true
+            }
+        guard isDue else { return }
+        _ = try writer.writeWithoutTransaction { try $0.checkpoint(.truncate) }
+        let condition = try diagnosis.ofAllPages()
+        guard condition == .healthy else { throw StrongroomError(.database(condition), files.main) }
+    }
+
+    /// To SQLite, a damaged page and a wrong key are the same. We know that the key is right, so it is damage.
+    private static func explain(_ error: any Error, _ diagnosis: Diagnosis, _ files: DatabaseFiles) throws -> any Error {
+        guard let error = error as? DatabaseError else { return error }
+        if [.SQLITE_NOTADB, .SQLITE_CORRUPT].contains(error.resultCode) {
+            let condition = try diagnosis.ofAllPages()
+            if condition != .healthy { return StrongroomError(.database(condition), files.main) }
+        }
+        return StrongroomError(error, .open, files.main)
+    }
+}
+
+extension StrongroomError {
+    /// Keeps GRDB's result code and nothing else: its message may quote SQL, and with it content.
+    init(_ error: DatabaseError, _ stage: SQLStage, _ place: FilePath?) {
+        self.init(.sqlite(code: error.extendedResultCode.rawValue, stage), place)
+    }
+
+    /// Runs `body`; errors of the SQL engine become ours, others stay what they are.
+    static func wrapping<Result>(_ stage: SQLStage, _ place: FilePath?, _ body: () throws -> Result) throws -> Result {
+        do {
+            return try body()
+        } catch let error as DatabaseError {
+            throw StrongroomError(error, stage, place)
+        }
+    }
+}
+
+/// What Strongroom keeps inside each database: one small table.
+enum Bookkeeping {
+    static let table = "_strongroom"
+    private static let epochName = "epoch"
+
+    static func create(_ db: Database) throws {
+        try db.execute(sql: "CREATE TABLE \(table) (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID")
+        try set(epochName, to: 0, db)
+    }
+
+    static func epoch(_ db: Database) throws -> Int { try value(epochName, db) ?? 0 }
+    static func setEpoch(_ epoch: Int, _ db: Database) throws { try set(epochName, to: epoch, db) }
+
+    static func value(_ name: String, _ db: Database) throws -> Int? {
+        try Int.fetchOne(db, sql: "SELECT value FROM \(table) WHERE name = ?", arguments: [name])
+    }
+
+    static func set(_ name: String, to value: Int, _ db: Database) throws {
+        try db.execute(
+            sql: "INSERT INTO \(table) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            arguments: [name, value])
+    }
+}

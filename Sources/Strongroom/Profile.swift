@@ -1,0 +1,142 @@
+import DurableFiles
+import Foundation
+public import GRDB
+public import Keyring
+import SystemPackage
+
+/// An open profile. It belongs to this process until it is closed.
+public final class Profile: Sendable {
+    /// Its id and name.
+    public let info: ProfileInfo
+    private let open: OpenDatabase<DatabasePool>
+    private let store: Store
+
+    /// GRDB's own pool, on an encrypted database in WAL mode. It is closed with the profile.
+    public var database: DatabasePool { open.writer }
+
+    /// The key that the database is under, in numbers.
+    public var dataKey: DataKeyInfo { open.dataKeyInfo }
+
+    init(_ info: ProfileInfo, _ open: OpenDatabase<DatabasePool>, of store: Store) {
+        self.info = info
+        self.open = open
+        self.store = store
+        store.noteOpen(self)
+    }
+
+    /// Writes back what is pending, closes the database, wipes its key and lets other processes have the profile.
+    /// Does nothing the second time.
+    ///
+    /// - Throws: `StrongroomError` where something could not be written back; what was acknowledged is on disk.
+    public func close() throws {
+        store.noteClosed(self)
+        try open.close()
+    }
+}
+
+extension Store {
+    /// The profiles of the store, by name.
+    public func profiles() throws -> [ProfileInfo] {
+        try withGlobal { try $0.read { try ProfileRegistry.all($0) } }
+    }
+
+    /// The profile with this id or name.
+    ///
+    /// - Parameter text: an id, `prof_` and 16 base32 digits; or a name, without regard to case.
+    /// - Throws: `StrongroomError.profileNotFound`.
+    public func profile(_ text: String) throws -> ProfileInfo {
+        let found = try withGlobal { queue in
+            try queue.read { db in
+                if let id = ProfileID(text) { return try ProfileRegistry.find(id, db) }
+                guard let name = try? ProfileName(text) else { return nil }
+                return try ProfileRegistry.find(name, db)
+            }
+        }
+        guard let found else { throw StrongroomError(.profileNotFound) }
+        return found
+    }
+
+    /// Makes an empty profile.
+    ///
+    /// - Throws: `StrongroomError` where the name is taken or no name; nothing is left behind then.
+    @discardableResult
+    public func createProfile(named name: String) throws -> ProfileInfo {
+        try makeProfile(named: name) { _ in }.info
+    }
+
+    /// Makes a profile, lets `fill` put something into its database, and registers it last.
+    func makeProfile<Filling>(
+        named name: String, fill: (OpenDatabase<DatabaseQueue>) throws -> Filling
+    ) throws -> (info: ProfileInfo, filling: Filling) {
+        let name = try ProfileName(name)
+        try requireUnlocked()
+        let isTaken = try withGlobal { try $0.read { try ProfileRegistry.find(name, $0) != nil } }
+        guard !isTaken else { throw StrongroomError(.profileExists) }
+
+        let id = try ProfileID.random()
+        let created = Date(timeIntervalSince1970: Date().timeIntervalSince1970.rounded(.down))
+        let info = ProfileInfo(id: id, name: name.description, created: created)
+        let files = DatabaseFiles(.profile(id), in: directory)
+        do {
+            // The key is durable before anything is under it.
+            try keyring.createEnvelope(for: files.scope, pageFormat: policy.pageFormat)
+            try DurableFiles.createDirectory(files.directory)
+            let lock = try FileLock(files.lock)
+            let open = try OpenDatabase(files, lock: lock, keyring: keyring, policy: policy, isNew: true) {
+                try DatabaseQueue(path: $0, configuration: $1)
+            }
+            let filling: Filling
+            do {
+                filling = try StrongroomError.wrapping(.copy, files.main) { try fill(open) }
+            } catch {
+                try? open.close()
+                throw error
+            }
+            try open.close()
+            try withGlobal { try $0.write { try ProfileRegistry.add(info, name: name, $0) } }
+            logger.info("profile_created", metadata: ["profile": "\(id)"])
+            return (info, filling)
+        } catch {
+            // It was never registered, so nothing in it was ever acknowledged.
+            if (try? StrictFiles.exists(files.directory)) == true { try? DurableFiles.removeTree(files.directory) }
+            try? keyring.discardEnvelope(of: files.scope)
+            throw error
+        }
+    }
+
+    /// Opens a profile for this process.
+    ///
+    /// - Parameter text: its id or name.
+    /// - Throws: `StrongroomError.profileInUse` where it is open already; `.database` with the exact condition where
+    ///   something is wrong with its file, which is left as it is.
+    public func openProfile(_ text: String) throws -> Profile {
+        try openProfile(profile(text))
+    }
+
+    /// Opens a profile for this process.
+    ///
+    /// - Throws: as ``openProfile(_:)-(String)``.
+    public func openProfile(_ info: ProfileInfo) throws -> Profile {
+        try requireUnlocked()
+        let files = DatabaseFiles(.profile(info.id), in: directory)
+        let lock: FileLock
+        do {
+            lock = try FileLock(files.lock)
+        } catch {
+            switch error.reason {
+            case .isLocked(let process): throw StrongroomError(.profileInUse(process: process), files.lock)
+            case .missing: throw StrongroomError(.database(.missing), files.main)
+            default: throw error
+            }
+        }
+        do {
+            let open = try OpenDatabase(files, lock: lock, keyring: keyring, policy: policy) {
+                try DatabasePool(path: $0, configuration: $1)
+            }
+            return Profile(info, open, of: self)
+        } catch {
+            lock.release()
+            throw error
+        }
+    }
+}

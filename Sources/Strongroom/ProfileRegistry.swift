@@ -1,0 +1,67 @@
+// Which profiles there are: a table in the encrypted global database. A profile exists from the moment its row is
+// committed, and not before.
+
+public import Foundation
+import GRDB
+public import Keyring
+
+/// A profile as the registry knows it.
+public struct ProfileInfo: Sendable, Hashable {
+    /// Random; the name of its directory.
+    public let id: ProfileID
+    /// What people call it.
+    public let name: String
+    /// When it was made.
+    public let created: Date
+}
+
+enum ProfileRegistry {
+    private static let table = "_strongroom_profiles"
+    private static let sequenceName = "keyring_sequence"
+
+    static func create(in queue: DatabaseQueue, keyringSequence: Int) throws {
+        try queue.write { db in
+            try db.execute(
+                sql: """
+                    CREATE TABLE \(table) (
+                        id TEXT PRIMARY KEY, name TEXT NOT NULL, name_key TEXT NOT NULL UNIQUE, created INTEGER NOT NULL
+                    ) STRICT, WITHOUT ROWID
+                    """)
+            try setKeyringSequence(keyringSequence, db)
+        }
+    }
+
+    static func keyringSequence(_ db: Database) throws -> Int { try Bookkeeping.value(sequenceName, db) ?? 0 }
+    static func setKeyringSequence(_ sequence: Int, _ db: Database) throws {
+        try Bookkeeping.set(sequenceName, to: sequence, db)
+    }
+
+    static func all(_ db: Database) throws -> [ProfileInfo] {
+        try Row.fetchAll(db, sql: "SELECT id, name, created FROM \(table) ORDER BY name_key").compactMap(info)
+    }
+
+    static func find(_ id: ProfileID, _ db: Database) throws -> ProfileInfo? {
+        try Row.fetchOne(db, sql: "SELECT id, name, created FROM \(table) WHERE id = ?", arguments: [id.description])
+            .flatMap(info)
+    }
+
+    static func find(_ name: ProfileName, _ db: Database) throws -> ProfileInfo? {
+        try Row.fetchOne(db, sql: "SELECT id, name, created FROM \(table) WHERE name_key = ?", arguments: [name.key])
+            .flatMap(info)
+    }
+
+    /// - Throws: `StrongroomError.profileExists` where the name is taken.
+    static func add(_ info: ProfileInfo, name: ProfileName, _ db: Database) throws {
+        guard try find(name, db) == nil else { throw StrongroomError(.profileExists) }
+        try db.execute(
+            sql: "INSERT INTO \(table) (id, name, name_key, created) VALUES (?, ?, ?, ?)",
+            arguments: [
+                info.id.description, name.description, name.key, Int(info.created.timeIntervalSince1970),
+            ])
+    }
+
+    private static func info(_ row: Row) -> ProfileInfo? {
+        guard let id = ProfileID(row["id"] as String) else { return nil }
+        return ProfileInfo(id: id, name: row["name"], created: Date(timeIntervalSince1970: row["created"]))
+    }
+}

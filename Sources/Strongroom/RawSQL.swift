@@ -1,0 +1,117 @@
+// The few calls of SQLite's C interface that moving rows between two databases needs: a value goes from one to the
+// other as it is, without becoming a Swift value in between.
+
+import GRDBSQLite
+import SystemPackage
+
+/// A connection to a file that is not a profile of ours: the source of an import, the target of an export.
+final class RawConnection {
+    let handle: OpaquePointer
+    private let stage: StrongroomError.SQLStage = .copy
+
+    /// - Parameter uri: a `file:` URI.
+    init(uri: String, flags: CInt, place: FilePath) throws(StrongroomError) {
+        var handle: OpaquePointer?
+        let result = sqlite3_open_v2(uri, &handle, flags | SQLITE_OPEN_URI | SQLITE_OPEN_EXRESCODE, nil)
+        guard result == SQLITE_OK, let handle else {
+            sqlite3_close_v2(handle)
+            throw StrongroomError(.sqlite(code: result, .copy), place)
+        }
+        self.handle = handle
+    }
+
+    deinit { sqlite3_close_v2(handle) }
+
+    /// A `file:` URI for a path, whatever characters are in it.
+    static func uri(_ path: FilePath, parameters: String) -> String {
+        let isPlain: (UInt8) -> Bool = { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "/"), UInt8(ascii: "."), UInt8(ascii: "-"),
+                UInt8(ascii: "_"):
+                true
+            default: false
+            }
+        }
+        let escaped = path.withPlatformString { pointer in
+            String(cString: pointer).utf8.map { byte in
+                isPlain(byte) ? String(UnicodeScalar(byte)) : "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16)
+            }.joined()
+        }
+        return "file:\(escaped)?\(parameters)"
+    }
+}
+
+/// SQL on any connection; errors carry SQLite's result code and no text.
+enum RawSQL {
+    static func execute(_ sql: String, on connection: OpaquePointer) throws(StrongroomError) {
+        let result = sqlite3_exec(connection, sql, nil, nil, nil)
+        guard result == SQLITE_OK else { throw StrongroomError(.sqlite(code: result, .copy)) }
+    }
+
+    /// The first column of the first row, as a number.
+    static func integer(_ sql: String, on connection: OpaquePointer) throws(StrongroomError) -> Int64? {
+        let statement = try RawStatement(sql, on: connection)
+        return try statement.step() ? sqlite3_column_int64(statement.handle, 0) : nil
+    }
+
+    /// Every row, each column as text; nil for NULL.
+    static func texts(_ sql: String, on connection: OpaquePointer) throws(StrongroomError) -> [[String?]] {
+        let statement = try RawStatement(sql, on: connection)
+        var rows: [[String?]] = []
+        while try statement.step() {
+            rows.append((0..<statement.columnCount).map { statement.text($0) })
+        }
+        return rows
+    }
+
+    static func quoted(_ identifier: String) -> String {
+        "\"" + identifier.replacing("\"", with: "\"\"") + "\""
+    }
+}
+
+/// A prepared statement.
+final class RawStatement {
+    let handle: OpaquePointer
+
+    init(_ sql: String, on connection: OpaquePointer) throws(StrongroomError) {
+        var handle: OpaquePointer?
+        let result = sqlite3_prepare_v2(connection, sql, -1, &handle, nil)
+        guard result == SQLITE_OK, let handle else { throw StrongroomError(.sqlite(code: result, .copy)) }
+        self.handle = handle
+    }
+
+    deinit { sqlite3_finalize(handle) }
+
+    var columnCount: CInt { sqlite3_column_count(handle) }
+
+    /// Whether there is a row.
+    func step() throws(StrongroomError) -> Bool {
+        let result = sqlite3_step(handle)
+        if result == SQLITE_ROW { return true }
+        guard result == SQLITE_DONE else { throw StrongroomError(.sqlite(code: result, .copy)) }
+        return false
+    }
+
+    func text(_ column: CInt) -> String? {
+        sqlite3_column_text(handle, column).map { String(cString: $0) }
+    }
+
+    /// Binds a text; SQLite copies it.
+    func bind(_ text: String?, at index: CInt) throws(StrongroomError) {
+        let transient = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
+        let result =
+            text.map { sqlite3_bind_text(handle, index, $0, -1, transient) } ?? sqlite3_bind_null(handle, index)
+        guard result == SQLITE_OK else { throw StrongroomError(.sqlite(code: result, .copy)) }
+    }
+
+    /// Runs a statement that answers no rows, with the current row of `source` as its parameters.
+    func insertRow(of source: RawStatement) throws(StrongroomError) {
+        for column in 0..<source.columnCount {
+            let result = sqlite3_bind_value(handle, column + 1, sqlite3_column_value(source.handle, column))
+            guard result == SQLITE_OK else { throw StrongroomError(.sqlite(code: result, .copy)) }
+        }
+        _ = try step()
+        sqlite3_reset(handle)
+    }
+}

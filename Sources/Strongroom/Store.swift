@@ -1,0 +1,262 @@
+// DESIGN "On disk": a directory with a global database and one database a profile, opened with a keyring.
+
+import DurableFiles
+public import GRDB
+public import KeyPolicy
+public import Keyring
+public import Logging
+import Secrets
+import Synchronization
+public import SystemPackage
+
+/// An open store: the profiles in it, and the keys to them. ``lock()`` closes all and wipes the keys.
+///
+/// ```swift
+/// let store = try Store.open(at: "/home/me/store", with: .keyFile("/media/me/key"))
+/// let profile = try store.openProfile(named: "Work")
+/// try await profile.database.write { db in try db.execute(sql: "…") }
+/// try store.lock()
+/// ```
+///
+/// It may be shared between threads and tasks.
+public final class Store: Sendable {
+    /// Where a new store's policy comes from.
+    public enum PolicySource: Sendable {
+        /// One that comes with Strongroom: `default`, `strict`, `fips`.
+        case shipped(String)
+        /// A file; the store keeps a copy.
+        case file(FilePath)
+    }
+
+    /// How long the global database may be held by another process before that is an error, in milliseconds.
+    static let globalPatienceMilliseconds = 5_000
+
+    /// The store's directory.
+    public let directory: FilePath
+    /// `store_` and 16 base32 digits.
+    public let id: String
+    /// The policy that the store is pinned to.
+    public let policy: KeyPolicy
+    /// The unlocked keyring.
+    public let keyring: UnlockedKeyring
+
+    let logger: Logger
+    private let openProfiles = Mutex<[ObjectIdentifier: WeakProfile]>([:])
+    private let isLocked = Mutex(false)
+
+    private struct WeakProfile { weak var profile: Profile? }
+
+    private init(
+        directory: FilePath, document: StoreDocument, policy: KeyPolicy, keyring: UnlockedKeyring, logger: Logger
+    ) {
+        self.directory = directory
+        id = document.storeId
+        self.policy = policy
+        self.keyring = keyring
+        self.logger = logger
+        if let code = MemoryLock.takeUnreportedFailure() {
+            logger.warning("memory_not_locked", metadata: ["errno": "\(code)"])
+        }
+    }
+
+    /// Where a store keeps its keyring unless another place is named.
+    public static func defaultKeyringDirectory(of store: FilePath) -> FilePath { store.appending("keyring") }
+
+    // MARK: Making and opening
+
+    /// Makes a store with a keyring of its own.
+    ///
+    /// - Parameters:
+    ///   - directory: where the store is to be; it must not exist, or be empty.
+    ///   - keyring: where the keys are to be; inside the store unless another place is named.
+    ///   - policy: the policy that the store is pinned to.
+    ///   - unlockers: the first unlockers, each with a label; as many as the policy requires.
+    ///   - logger: gets codes and numbers, never names, paths, content or keys.
+    /// - Throws: `StrongroomError.storeExists` where something is there; `KeyPolicyError`, `KeyringError` and
+    ///   `DurableFilesError` before anything is written, or after what was written has been removed.
+    public static func create(
+        at directory: FilePath, keyring keyringDirectory: FilePath? = nil, policy: PolicySource = .shipped("default"),
+        unlockers: [(secret: UnlockSecret, label: String)], logger: Logger = Logger(label: "strongroom")
+    ) throws -> Store {
+        _ = try Engine.versions()
+        let (policy, policyBytes) = try read(policy)
+        let existed = try StrictFiles.exists(directory)
+        if existed {
+            try StrictFiles.requireOwnDirectory(directory)
+            guard try DurableFiles.names(in: directory).isEmpty else {
+                throw StrongroomError(.storeExists, directory)
+            }
+        } else {
+            try DurableFiles.createDirectory(directory)
+        }
+        do {
+            let keyring = try LockedKeyring.create(
+                in: keyringDirectory ?? defaultKeyringDirectory(of: directory), policy: policy, unlockers: unlockers)
+            let document = try StoreDocument(keyringID: keyring.id, policy: policy)
+            try DurableFiles.replace(policyPath(in: directory), with: policyBytes)
+            try DurableFiles.createDirectory(DatabaseFiles.profilesDirectory(in: directory))
+            try keyring.createEnvelope(for: .global, pageFormat: policy.pageFormat)
+            let store = Store(directory: directory, document: document, policy: policy, keyring: keyring, logger: logger)
+            try store.withGlobal(isNew: true) { try ProfileRegistry.create(in: $0, keyringSequence: keyring.sequence) }
+            try keyring.write(document, to: documentPath(in: directory))
+            return store
+        } catch {
+            // Nothing in here was ever acknowledged, so it may go; a keyring elsewhere is left for its owner to remove.
+            for name in (try? DurableFiles.names(in: directory)) ?? [] {
+                try? DurableFiles.removeTree(directory.appending(name))
+                try? DurableFiles.remove(directory.appending(name))
+            }
+            if !existed { try? DurableFiles.removeTree(directory) }
+            throw error
+        }
+    }
+
+    /// Opens a store: unlocks its keyring, verifies its files, checks that nothing was put back from the past.
+    ///
+    /// - Parameters:
+    ///   - directory: the store.
+    ///   - keyring: where its keys are; inside the store unless another place is named.
+    ///   - secret: a passphrase, a key file or a recovery key.
+    ///   - logger: gets codes and numbers, never names, paths, content or keys.
+    /// - Throws: `KeyringError.unlockFailed` where the secret opens no unlocker; other errors, each with a code of its
+    ///   own, where a file is missing, damaged, forged or old. Nothing is changed then.
+    public static func open(
+        at directory: FilePath, keyring keyringDirectory: FilePath? = nil, with secret: UnlockSecret,
+        logger: Logger = Logger(label: "strongroom")
+    ) throws -> Store {
+        let path = documentPath(in: directory)
+        guard try StrictFiles.exists(directory), try StrictFiles.exists(path) else {
+            throw StrongroomError(.storeMissing, directory)
+        }
+        try StrictFiles.requireOwnDirectory(directory)
+        let claimed = try StoreDocument(unverifiedFrom: path)
+        let locked = try LockedKeyring(in: keyringDirectory ?? defaultKeyringDirectory(of: directory))
+        guard locked.id == claimed.keyringId else { throw KeyringError(.belongsToAnotherKeyring(.store), path) }
+        let keyring = try locked.unlock(with: secret)
+        do {
+            let document = try keyring.read(StoreDocument.self, from: path)
+            let policyPath = policyPath(in: directory)
+            let bytes = try StrictFiles.read(policyPath, limit: KeyPolicy.maximumFileBytes)
+            guard try KeyPolicy.digest(of: bytes) == document.policy.digest else {
+                throw StrongroomError(.policyChanged, policyPath)
+            }
+            let policy = try KeyPolicy(parsing: bytes, file: "policy.yaml")
+            let store = Store(directory: directory, document: document, policy: policy, keyring: keyring, logger: logger)
+            try store.noticeRollback()
+            return store
+        } catch {
+            keyring.lock()
+            throw error
+        }
+    }
+
+    /// Closes every open profile and wipes every key. The store cannot be used any more; open it again.
+    ///
+    /// - Throws: the first error in closing a profile; all are closed and all keys are wiped all the same.
+    public func lock() throws {
+        isLocked.withLock { $0 = true }
+        let profiles = openProfiles.withLock { open in
+            defer { open = [:] }
+            return open.values.compactMap(\.profile)
+        }
+        var firstError: (any Error)?
+        for profile in profiles {
+            do { try profile.close() } catch { firstError = firstError ?? error }
+        }
+        keyring.lock()
+        if let firstError { throw firstError }
+    }
+
+    // MARK: The global database
+
+    /// Reads from the global database. It is open for this call only, so that other processes can have their turn.
+    ///
+    /// - Throws: `StrongroomError`, and whatever `body` throws.
+    public func readGlobal<Result>(_ body: (Database) throws -> Result) throws -> Result {
+        try withGlobal { queue in try queue.read(body) }
+    }
+
+    /// Writes to the global database in one transaction. It is open for this call only.
+    ///
+    /// - Throws: `StrongroomError`, and whatever `body` throws; nothing is written then.
+    public func writeGlobal<Result>(_ body: (Database) throws -> Result) throws -> Result {
+        try withGlobal { queue in try queue.write(body) }
+    }
+
+    func withGlobal<Result>(isNew: Bool = false, _ body: (DatabaseQueue) throws -> Result) throws -> Result {
+        guard !isLocked.withLock({ $0 }) else { throw StrongroomError(.storeLocked) }
+        let files = DatabaseFiles(.global, in: directory)
+        let lock: FileLock
+        do {
+            lock = try FileLock(files.lock, patienceMilliseconds: Self.globalPatienceMilliseconds)
+        } catch {
+            guard case .isLocked(let process) = error.reason else { throw error }
+            throw StrongroomError(.storeInUse(process: process), files.lock)
+        }
+        defer { lock.release() }
+        let open = try OpenDatabase(files, lock: lock, keyring: keyring, policy: policy, isNew: isNew) {
+            try DatabaseQueue(path: $0, configuration: $1)
+        }
+        let result: Result
+        do {
+            result = try StrongroomError.wrapping(.registry, files.main) { try body(open.writer) }
+        } catch {
+            try? open.close()
+            throw error
+        }
+        try open.close()
+        return result
+    }
+
+    private func noticeRollback() throws {
+        let sequence = keyring.sequence
+        let seen = try withGlobal { try $0.read { try ProfileRegistry.keyringSequence($0) } }
+        guard sequence >= seen else { throw KeyringError(.rolledBack(.keyring), keyring.directory) }
+        try noteKeyringSequence(seen: seen)
+    }
+
+    /// Keeps the keyring's sequence inside the global database, so that an older keyring file is noticed.
+    func noteKeyringSequence(seen: Int = 0) throws {
+        let sequence = keyring.sequence
+        guard sequence > seen else { return }
+        try withGlobal { try $0.write { try ProfileRegistry.setKeyringSequence(sequence, $0) } }
+    }
+
+    // MARK: Parts
+
+    func noteOpen(_ profile: Profile) {
+        openProfiles.withLock { $0[ObjectIdentifier(profile)] = WeakProfile(profile: profile) }
+    }
+
+    func noteClosed(_ profile: Profile) {
+        _ = openProfiles.withLock { $0.removeValue(forKey: ObjectIdentifier(profile)) }
+    }
+
+    func requireUnlocked() throws {
+        guard !isLocked.withLock({ $0 }) else { throw StrongroomError(.storeLocked) }
+    }
+
+    static func documentPath(in store: FilePath) -> FilePath { store.appending("store.json") }
+    static func policyPath(in store: FilePath) -> FilePath { store.appending("policy.yaml") }
+
+    private static func read(_ source: PolicySource) throws -> (KeyPolicy, [UInt8]) {
+        switch source {
+        case .shipped(let name):
+            let bytes = try KeyPolicy.shippedBytes(named: name)
+            return (try KeyPolicy(parsing: bytes, file: name), bytes)
+        case .file(let path):
+            return try KeyPolicy.read(from: path)
+        }
+    }
+}
+
+extension KeyPolicy {
+    /// Reads a policy file of one's own.
+    ///
+    /// - Returns: the policy and the file's bytes.
+    /// - Throws: `KeyPolicyError`, naming file, line and key; `DurableFilesError` where there is no such file.
+    public static func read(from path: FilePath) throws -> (policy: KeyPolicy, bytes: [UInt8]) {
+        let bytes = try DataFile(path).bytes(at: 0, count: maximumFileBytes + 1)
+        return (try KeyPolicy(parsing: bytes, file: path.lastComponent?.string ?? "policy"), bytes)
+    }
+}

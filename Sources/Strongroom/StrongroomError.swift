@@ -1,0 +1,163 @@
+public import ErrorReporting
+public import SystemPackage
+
+/// Why a store, a profile or an import could not be opened or done.
+public struct StrongroomError: ReportableError, Equatable {
+    /// What is wrong.
+    public enum Reason: Sendable, Equatable {
+        case storeMissing
+        case storeExists
+        /// The policy file of the store is not the one the store was pinned to.
+        case policyChanged
+        case storeLocked
+        case storeInUse(process: Int32?)
+        case profileNotFound
+        case profileExists
+        case profileNameInvalid(ProfileNameProblem)
+        case profileInUse(process: Int32?)
+        /// The database is not as it should be; the condition says how.
+        case database(DatabaseCondition)
+        /// The SQL engine of this process is not SQLCipher, or too old a one.
+        case engineIsNotSQLCipher
+        /// A setting that every connection must have did not take.
+        case engineSettingRefused(EngineSetting)
+        /// The SQL engine refused; its result code, no text.
+        case sqlite(code: Int32, SQLStage)
+        case importSource(ImportSourceProblem)
+        /// The copy is not the same as the source; the copy was discarded.
+        case copyDiffers
+        case cancelled
+        case plaintextNotConfirmed
+    }
+
+    /// What was being done when the SQL engine refused.
+    public enum SQLStage: String, Sendable { case open, registry, copy, close, query }
+
+    /// What is wrong.
+    public let reason: Reason
+    /// The file concerned.
+    public let place: FilePath?
+
+    init(_ reason: Reason, _ place: FilePath? = nil) {
+        self.reason = reason
+        self.place = place
+    }
+
+    public var code: String {
+        switch reason {
+        case .storeMissing: "store_missing"
+        case .storeExists: "store_exists"
+        case .policyChanged: "policy_changed"
+        case .storeLocked: "store_locked"
+        case .storeInUse: "store_in_use"
+        case .profileNotFound: "profile_not_found"
+        case .profileExists: "profile_exists"
+        case .profileNameInvalid: "profile_name_invalid"
+        case .profileInUse: "profile_in_use"
+        case .database(let condition): "database_\(condition.name)"
+        case .engineIsNotSQLCipher: "engine_not_sqlcipher"
+        case .engineSettingRefused: "engine_setting_refused"
+        case .sqlite: "sql_engine_refused"
+        case .importSource(let problem): "import_source_\(problem.name)"
+        case .copyDiffers: "copy_differs"
+        case .cancelled: "cancelled"
+        case .plaintextNotConfirmed: "plaintext_not_confirmed"
+        }
+    }
+
+    public var category: ErrorCategory {
+        switch reason {
+        case .storeMissing, .profileNotFound: .notFound
+        case .storeExists, .profileExists, .profileNameInvalid, .plaintextNotConfirmed: .usage
+        case .policyChanged: .againstPolicy
+        case .storeLocked: .couldNotUnlock
+        case .storeInUse, .profileInUse: .inUse
+        case .database(let condition):
+            switch condition {
+            case .wrongKey, .unknownKey: .couldNotUnlock
+            default: .damaged
+            }
+        case .engineIsNotSQLCipher, .engineSettingRefused: .engine
+        case .sqlite(let code, let stage): Self.category(ofSQLite: code, stage)
+        case .importSource(let problem):
+            switch problem {
+            case .inUse: .inUse
+            case .damaged: .damaged
+            case .wrongPassphrase: .couldNotUnlock
+            case .changed, .noMemoryStaging: .incomplete
+            case .missing: .notFound
+            case .notADatabase, .unsupported: .usage
+            }
+        case .copyDiffers: .damaged
+        case .cancelled: .incomplete
+        }
+    }
+
+    /// SQLite's primary result codes that are not a fault of ours.
+    private static func category(ofSQLite code: Int32, _ stage: SQLStage) -> ErrorCategory {
+        switch code & 0xff {
+        case 5, 6: .inUse  // SQLITE_BUSY, SQLITE_LOCKED
+        case 10, 13, 14: .system  // SQLITE_IOERR, SQLITE_FULL, SQLITE_CANTOPEN
+        case 11, 26: .damaged  // SQLITE_CORRUPT, SQLITE_NOTADB
+        default: stage == .query ? .usage : .internal
+        }
+    }
+
+    public var summary: String {
+        switch reason {
+        case .storeMissing: "there is no store here"
+        case .storeExists: "there is a store here already, or the directory is not empty"
+        case .policyChanged: "the store's policy file is not the one the store was made with"
+        case .storeLocked: "the store has been locked"
+        case .storeInUse(let process): "\(Self.name(of: process)) is using the store's global database"
+        case .profileNotFound: "there is no such profile"
+        case .profileExists: "there is a profile of this name already"
+        case .profileNameInvalid(let problem): "a profile name \(problem.rule)"
+        case .profileInUse(let process): "\(Self.name(of: process)) has this profile open"
+        case .database(let condition): condition.summary
+        case .engineIsNotSQLCipher: "the SQL engine of this process is not SQLCipher 4.5.6 or newer; nothing was written"
+        case .engineSettingRefused(let setting): "the SQL engine did not take the setting \(setting.rawValue)"
+        case .sqlite(let code, let stage): "the SQL engine refused (SQLite result \(code), during \(stage.rawValue))"
+        case .importSource(let problem): problem.summary
+        case .copyDiffers: "the copy does not hold the same rows as the source; it was discarded"
+        case .cancelled: "it was cancelled; nothing was changed"
+        case .plaintextNotConfirmed: "an export is a plaintext file that anybody can read"
+        }
+    }
+
+    public var hint: String {
+        switch reason {
+        case .storeMissing: "check --store, or make one with 'strongroom init'"
+        case .storeExists: "open it, or choose an empty directory"
+        case .policyChanged: "put the original policy.yaml back; 'strongroom policy check' shows what the store keeps to"
+        case .storeLocked: "open the store again"
+        case .storeInUse: "wait a moment and try again; the global database is held only while it is read or written"
+        case .profileNotFound: "'strongroom profile list' shows the profiles"
+        case .profileExists: "choose another name"
+        case .profileNameInvalid: "choose a name of 1 to \(ProfileName.maximumCharacters) visible characters"
+        case .profileInUse: "close the application that has it open, then try again"
+        case .database(let condition): condition.hint
+        case .engineIsNotSQLCipher: "link SQLCipher's static archive (libsqlcipher-dev), as Strongroom's package does"
+        case .engineSettingRefused: "use SQLCipher as Debian builds it"
+        case .sqlite(let code, _): Self.hint(ofSQLite: code)
+        case .importSource(let problem): problem.hint
+        case .copyDiffers: "check the health of both disks, and import again"
+        case .cancelled: "run it again when you are ready"
+        case .plaintextNotConfirmed: "say --plaintext if that is what you want, and destroy the file afterwards"
+        }
+    }
+
+    private static func hint(ofSQLite code: Int32) -> String {
+        switch code & 0xff {
+        case 5, 6: "wait for the other transaction to end, and try again"
+        case 10: "check the disk's health before anything else is written to it"
+        case 13: "free some space and try again; nothing was lost"
+        case 1: "check the SQL"
+        default: "look the result code up in SQLite's documentation"
+        }
+    }
+
+    private static func name(of process: Int32?) -> String {
+        process.map { "process \($0)" } ?? "another process"
+    }
+}
