@@ -46,7 +46,7 @@ let rooms: [Target] = [
         swiftSettings: strict),
     .executableTarget(
         name: "StrongroomCLI",
-        dependencies: ["ErrorReporting", "KeyPolicy", "Keyring", "Secrets", "Strongroom", arguments, system],
+        dependencies: ["ErrorReporting", "Keyring", "Strongroom", "TextTable", arguments, grdb, logging],
         swiftSettings: strict),
     .executableTarget(name: "StrongroomBench", dependencies: ["CSQLCipher", "Strongroom", arguments, grdb, grdbSQLite], swiftSettings: strict),
 ]
@@ -77,6 +77,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/ordo-one/TextTable", from: "0.0.2"),
     ],
     targets: rooms + testSupport + [
         tests("SecretsTests", ["Secrets", "TestHelper"]),

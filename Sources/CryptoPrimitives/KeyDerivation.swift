@@ -32,18 +32,18 @@ public enum HKDF {
                     salt.withUnsafeMutableBytes { salt in
                         info.withUnsafeMutableBytes { info in
                             var parameters = [
-                                OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest.baseAddress, 0),
+                                OSSL_PARAM_construct_utf8_string(strongroom_kdf_digest, digest.baseAddress, 0),
                                 OSSL_PARAM_construct_octet_string(
-                                    OSSL_KDF_PARAM_KEY, UnsafeMutableRawPointer(mutating: material.baseAddress),
+                                    strongroom_kdf_key, UnsafeMutableRawPointer(mutating: material.baseAddress),
                                     material.count),
                             ]
                             if saltCount > 0 {
                                 parameters.append(
-                                    OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, salt.baseAddress, saltCount))
+                                    OSSL_PARAM_construct_octet_string(strongroom_kdf_salt, salt.baseAddress, saltCount))
                             }
                             if infoCount > 0 {
                                 parameters.append(
-                                    OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info.baseAddress, infoCount))
+                                    OSSL_PARAM_construct_octet_string(strongroom_kdf_info, info.baseAddress, infoCount))
                             }
                             parameters.append(OSSL_PARAM_construct_end())
                             return EVP_KDF_derive(context, output.bytes, count, parameters) == 1

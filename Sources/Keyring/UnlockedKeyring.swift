@@ -48,6 +48,21 @@ public final class UnlockedKeyring: Sendable, CustomStringConvertible, CustomRef
         }
     }
 
+    /// What a policy judges of the unlockers.
+    public var unlockerPosture: [KeyPosture.Unlocker] {
+        document.withLock { document in
+            document.unlockers.map { entry in
+                let derivation: KeyPolicy.PassphraseDerivation? =
+                    switch entry.sealing?.derivation {
+                    case .scrypt(let cost): .scrypt(cost)
+                    case .pbkdf2(let iterations): .pbkdf2(iterations: iterations)
+                    case .hkdf, nil: nil
+                    }
+                return KeyPosture.Unlocker(kind: entry.kind, derivation: derivation)
+            }
+        }
+    }
+
     /// Wipes the root keys. The keyring cannot be used any more; open it again.
     public func lock() {
         for rootKey in rootKeys.values { rootKey.wipe() }

@@ -96,7 +96,7 @@ package struct PageKey: ~Copyable {
         var name = Array((hash == .sha256 ? "SHA256" : "SHA512").utf8CString)
         let done = name.withUnsafeMutableBufferPointer { name in
             let parameters = [
-                OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name.baseAddress, 0),
+                OSSL_PARAM_construct_utf8_string(strongroom_mac_digest, name.baseAddress, 0),
                 OSSL_PARAM_construct_end(),
             ]
             return key.withUnsafeBytes { key in

@@ -33,6 +33,7 @@ enum Engine {
         configuration.readonly = readonly
         configuration.foreignKeysEnabled = true
         configuration.busyMode = .timeout(Double(busyTimeoutMilliseconds) / 1000)
+        configuration.readonlyBusyMode = configuration.busyMode
         configuration.journalMode = .wal
         let cacheKibibytes = policy.cacheMebibytes * 1024
         configuration.prepareDatabase { db in

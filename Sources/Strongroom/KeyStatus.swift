@@ -1,0 +1,111 @@
+// The state of the keys, as numbers, enums, dates and ids. There is no field here that a path, SQL, content or a key
+// could be put into.
+
+public import Foundation
+public import KeyPolicy
+public import Keyring
+
+/// The keys of a store: who opens it, how old its keys are, what is due.
+public struct KeyStatus: Sendable, Codable {
+    /// One data key.
+    public struct DataKey: Sendable, Codable {
+        /// `global` or a profile's id.
+        public let scope: String
+        /// Counted from 1.
+        public let generation: Int
+        /// Where it is in its life.
+        public let state: KeyState
+        /// When it was made.
+        public let created: Date
+        /// Whole days since then.
+        public let ageDays: Int
+        /// Whether the policy wants it rotated.
+        public let isDue: Bool
+        /// What the files under it begin with: 32 hex digits.
+        public let keyId: String
+    }
+
+    /// One root key.
+    public struct RootKey: Sendable, Codable {
+        /// Counted from 1.
+        public let version: Int
+        /// Where it is in its life.
+        public let state: KeyState
+        /// When it was made.
+        public let created: Date
+        /// Whole days since then.
+        public let ageDays: Int
+        /// Whether the policy wants it rotated.
+        public let isDue: Bool
+    }
+
+    /// `kr_` and 16 base32 digits.
+    public let keyringId: String
+    /// Grows with each change of the keyring.
+    public let keyringSequence: Int
+    /// Who may unlock it.
+    public let unlockers: [UnlockerInfo]
+    /// The unlocker that opened it now.
+    public let openedBy: String
+    /// The root keys, oldest first.
+    public let rootKeys: [RootKey]
+    /// The data keys: the global database's, then the profiles' by id.
+    public let dataKeys: [DataKey]
+    /// Databases whose envelope cannot be used, with the code of the error.
+    public let unusableEnvelopes: [UnusableEnvelope]
+
+    /// An envelope that cannot be used.
+    public struct UnusableEnvelope: Sendable, Codable {
+        /// `global` or a profile's id.
+        public let scope: String
+        /// The code of the error.
+        public let code: String
+    }
+}
+
+extension Store {
+    /// The state of every key. It reads each database's envelope.
+    public func keyStatus(now: Date = Date()) throws -> KeyStatus {
+        let scopes = [KeyScope.global] + (try profiles().map { .profile($0.id) }).sorted { "\($0)" < "\($1)" }
+        var dataKeys: [KeyStatus.DataKey] = []
+        var unusable: [KeyStatus.UnusableEnvelope] = []
+        for scope in scopes {
+            do {
+                dataKeys += try keyring.envelope(for: scope).dataKeys.map { status(of: $0, scope: scope, now: now) }
+            } catch let error as any ReportableError {
+                unusable.append(.init(scope: scope.description, code: error.code))
+            }
+        }
+        let rootKeys = keyring.rootKeyInfos.map { root in
+            let age = Self.days(from: root.created, to: now)
+            return KeyStatus.RootKey(
+                version: root.version, state: root.state, created: root.created, ageDays: age,
+                isDue: root.state == .active && age > policy.maximumRootKeyAgeDays)
+        }
+        return KeyStatus(
+            keyringId: keyring.id, keyringSequence: keyring.sequence, unlockers: keyring.unlockers,
+            openedBy: keyring.openedBy, rootKeys: rootKeys, dataKeys: dataKeys, unusableEnvelopes: unusable)
+    }
+
+    /// Everything in which the store's keys do not follow its policy.
+    public func policyViolations(now: Date = Date()) throws -> [PolicyViolation] {
+        let status = try keyStatus(now: now)
+        let posture = KeyPosture(
+            unlockers: keyring.unlockerPosture,
+            rootKeyAgeDays: status.rootKeys.first { $0.state == .active }?.ageDays ?? 0,
+            dataKeyAgeDays: status.dataKeys.filter { $0.state == .active }.map(\.ageDays))
+        return policy.violations(in: posture)
+    }
+
+    private func status(of key: DataKeyInfo, scope: KeyScope, now: Date) -> KeyStatus.DataKey {
+        let age = Self.days(from: key.created, to: now)
+        return KeyStatus.DataKey(
+            scope: scope.description, generation: key.generation, state: key.state, created: key.created, ageDays: age,
+            isDue: key.state == .active && age > policy.maximumDataKeyAgeDays, keyId: key.keyID.description)
+    }
+
+    /// Whole days; none where the clock has gone backwards.
+    static func days(from start: Date, to end: Date) -> Int {
+        max(0, Int((end.timeIntervalSince(start) / 86_400).rounded(.down)))
+    }
+}

@@ -1,0 +1,38 @@
+import ArgumentParser
+import Strongroom
+
+struct UnlockerChange: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "change", abstract: "Put a new passphrase or key file in an unlocker's place.",
+        discussion: "The old one goes only after the new one has been shown to open the keyring that is on disk.")
+
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var unlock: UnlockOptions
+    @OptionGroup var new: NewUnlockerOptions
+    @Argument(help: "The unlocker's id.") var id: String
+
+    func run() throws {
+        let changed = try unlock.withStore(common) { store in
+            let (secret, label) = try new.secret()
+            do {
+                return try store.changeUnlocker(id, to: secret, label: label)
+            } catch {
+                // The new one may be in the keyring by now, so a key file that was made stays.
+                Terminal.note("The old unlocker is as it was unless 'unlocker list' says otherwise.")
+                throw error
+            }
+        }
+        try Terminal.result(UnlockerOutput(id: changed), common) { print(changed) }
+        Terminal.noteOfWhatIsNotProtected(common)
+    }
+}
+
+extension Terminal {
+    /// What removing or changing an unlocker does not do.
+    static func noteOfWhatIsNotProtected(_ common: CommonOptions) {
+        guard !common.quiet, !common.json else { return }
+        note(
+            "This is no revocation: the old secret still opens older copies of the keyring, and who used it may have kept the root key."
+        )
+    }
+}

@@ -1,0 +1,125 @@
+import ArgumentParser
+import ErrorReporting
+import Foundation
+import Strongroom
+
+/// What every verb takes, before or after its name.
+struct CommonOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("The store; STRONGROOM_STORE names it otherwise.", valueName: "dir"))
+    var store: String?
+
+    @Option(help: ArgumentHelp("The keyring, where it is kept apart from the store.", valueName: "dir"))
+    var keyring: String?
+
+    @Flag(help: "Print one JSON object.")
+    var json = false
+
+    @Flag(help: "No progress, no notes; results and errors only.")
+    var quiet = false
+
+    func storePath() throws -> FilePath {
+        guard let path = store ?? ProcessInfo.processInfo.environment["STRONGROOM_STORE"], !path.isEmpty else {
+            throw ValidationError("Name the store with --store DIR or STRONGROOM_STORE.")
+        }
+        return FilePath(path)
+    }
+
+    var keyringPath: FilePath? { keyring.map { FilePath($0) } }
+}
+
+/// How a verb gets at the keys. One of these, or else a prompt.
+struct UnlockOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Unlock with this key file.", valueName: "path"))
+    var keyFile: String?
+
+    @Option(help: ArgumentHelp("Read the passphrase from this file descriptor.", valueName: "n"))
+    var passphraseFd: Int32?
+
+    @Option(help: ArgumentHelp("Take the passphrase from what this command prints.", valueName: "cmd"))
+    var passphraseCommand: String?
+
+    @Option(help: ArgumentHelp("Unlock with this credential of the service manager.", valueName: "name"))
+    var credential: String?
+
+    /// Whether a way to unlock was named, so that nothing needs to be asked for.
+    var isGiven: Bool { count > 0 }
+
+    private var count: Int {
+        [keyFile != nil, passphraseFd != nil, passphraseCommand != nil, credential != nil].count { $0 }
+    }
+
+    func validate() throws {
+        guard count <= 1 else {
+            throw ValidationError("Give one of --key-file, --passphrase-fd, --passphrase-command, --credential.")
+        }
+    }
+
+    func secret() throws -> UnlockSecret {
+        if let keyFile { return try .keyFile(FilePath(keyFile)) }
+        if let passphraseFd { return try .passphrase(SecretInput.passphrase(descriptor: passphraseFd)) }
+        if let passphraseCommand { return try .passphrase(SecretInput.passphrase(command: passphraseCommand)) }
+        if let credential { return try .keyFile(SecretInput.credentialPath(credential)) }
+        return try .passphrase(SecretInput.passphrase(prompt: "Passphrase: "))
+    }
+
+    func open(_ common: CommonOptions) throws -> Store {
+        try Store.open(at: common.storePath(), keyring: common.keyringPath, with: secret())
+    }
+
+    /// Opens the store, and locks it again whatever happens.
+    func withStore<Result>(_ common: CommonOptions, _ body: (Store) throws -> Result) throws -> Result {
+        let store = try open(common)
+        let result = Swift.Result { try body(store) }
+        let locking = Swift.Result { try store.lock() }
+        let value = try result.get()
+        try locking.get()
+        return value
+    }
+}
+
+/// A new unlocker's secret.
+struct NewUnlockerOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Make a key file here (0600); it must not exist.", valueName: "path"))
+    var newKeyFile: String?
+
+    @Option(help: ArgumentHelp("Read the new passphrase from this file descriptor.", valueName: "n"))
+    var newPassphraseFd: Int32?
+
+    @Option(help: ArgumentHelp("Take the new passphrase from what this command prints.", valueName: "cmd"))
+    var newPassphraseCommand: String?
+
+    @Flag(help: "Ask for the new passphrase, twice.")
+    var newPassphrase = false
+
+    @Option(help: ArgumentHelp("What people call the new unlocker.", valueName: "text"))
+    var label: String?
+
+    /// Every secret that was asked for, the key file last, so that none is made where a passphrase is refused.
+    func secrets() throws -> [(secret: UnlockSecret, label: String)] {
+        var secrets: [(UnlockSecret, String)] = []
+        if let newPassphraseFd {
+            secrets.append((try .passphrase(SecretInput.passphrase(descriptor: newPassphraseFd)), label ?? "passphrase"))
+        }
+        if let newPassphraseCommand {
+            secrets.append((try .passphrase(SecretInput.passphrase(command: newPassphraseCommand)), label ?? "passphrase"))
+        }
+        if newPassphrase { secrets.append((try .passphrase(SecretInput.newPassphrase()), label ?? "passphrase")) }
+        if let newKeyFile { secrets.append((try .makeKeyFile(FilePath(newKeyFile)), label ?? "key file")) }
+        return secrets
+    }
+
+    /// Exactly one.
+    func secret() throws -> (secret: UnlockSecret, label: String?) {
+        let given = [newKeyFile != nil, newPassphraseFd != nil, newPassphraseCommand != nil, newPassphrase].count { $0 }
+        guard given == 1, let first = try secrets().first else {
+            throw ValidationError(
+                "Give one of --new-key-file, --new-passphrase, --new-passphrase-fd, --new-passphrase-command.")
+        }
+        return (first.secret, label)
+    }
+
+    /// Removes a key file that was made for something that then failed: it opens nothing.
+    func discardKeyFile() {
+        if let newKeyFile { try? FileManager.default.removeItem(atPath: newKeyFile) }
+    }
+}

@@ -1,0 +1,151 @@
+// Passphrases come from a terminal without echo, a file descriptor, a command's output or a credential directory; never
+// from an argument or the environment. From the first byte they are in secret memory and nowhere else.
+
+import ErrorReporting
+import Foundation
+import Glibc
+import Strongroom
+
+/// Why a secret could not be read.
+enum SecretInputError: ReportableError {
+    case descriptorUnreadable
+    case commandFailed
+    case noTerminal
+    case passphrasesDiffer
+    case cancelled
+    case noCredentialDirectory
+    case credentialNameInvalid
+
+    var code: String {
+        switch self {
+        case .descriptorUnreadable: "passphrase_descriptor_unreadable"
+        case .commandFailed: "passphrase_command_failed"
+        case .noTerminal: "no_terminal"
+        case .passphrasesDiffer: "passphrases_differ"
+        case .cancelled: "cancelled"
+        case .noCredentialDirectory: "no_credential_directory"
+        case .credentialNameInvalid: "credential_name_invalid"
+        }
+    }
+
+    var category: ErrorCategory { self == .cancelled ? .incomplete : .usage }
+
+    var summary: String {
+        switch self {
+        case .descriptorUnreadable: "the passphrase could not be read from the file descriptor"
+        case .commandFailed: "the passphrase command failed"
+        case .noTerminal: "there is no terminal to ask for a passphrase on"
+        case .passphrasesDiffer: "the two passphrases are not the same"
+        case .cancelled: "it was cancelled; nothing was changed"
+        case .noCredentialDirectory: "the service manager gave no credentials"
+        case .credentialNameInvalid: "this is not the name of a credential"
+        }
+    }
+
+    var hint: String {
+        switch self {
+        case .descriptorUnreadable: "open it in the shell, as in --passphrase-fd 3 3< FILE"
+        case .commandFailed: "run the command by itself and see what it says"
+        case .noTerminal: "use --key-file, --passphrase-fd, --passphrase-command or --credential"
+        case .passphrasesDiffer, .cancelled: "try again"
+        case .noCredentialDirectory: "use LoadCredential= in the unit; it sets CREDENTIALS_DIRECTORY"
+        case .credentialNameInvalid: "give the plain name, without a path"
+        }
+    }
+}
+
+enum SecretInput {
+    private static let maximumBytes = UnlockSecret.maximumPassphraseBytes + 2
+
+    /// What a file descriptor gives until its end, without a line end at the end.
+    static func passphrase(descriptor: Int32) throws -> SecretBytes {
+        try SecretBytes(capacity: maximumBytes) { buffer in
+            guard let count = readAll(descriptor, into: buffer) else { throw SecretInputError.descriptorUnreadable }
+            return withoutLineEnd(buffer, count)
+        }
+    }
+
+    /// What a shell command prints, without a line end at the end. It must exit with 0.
+    static func passphrase(command: String) throws -> SecretBytes {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/bin/sh")
+        process.arguments = ["-c", command]
+        let pipe = Pipe()
+        process.standardOutput = pipe
+        do { try process.run() } catch { throw SecretInputError.commandFailed }
+        let secret = try SecretBytes(capacity: maximumBytes) { buffer in
+            let count = readAll(pipe.fileHandleForReading.fileDescriptor, into: buffer)
+            try? pipe.fileHandleForReading.close()
+            process.waitUntilExit()
+            guard let count, process.terminationReason == .exit, process.terminationStatus == 0 else {
+                throw SecretInputError.commandFailed
+            }
+            return withoutLineEnd(buffer, count)
+        }
+        return secret
+    }
+
+    /// Asks on the terminal, without echo.
+    static func passphrase(prompt: String) throws -> SecretBytes {
+        let terminal = open("/dev/tty", O_RDWR | O_CLOEXEC)
+        guard terminal >= 0 else { throw SecretInputError.noTerminal }
+        defer { close(terminal) }
+        var settings = termios()
+        guard tcgetattr(terminal, &settings) == 0 else { throw SecretInputError.noTerminal }
+        var silent = settings
+        // Without signals too: an interrupt comes as a byte, so that the echo is always put back.
+        silent.c_lflag &= ~tcflag_t(ECHO | ISIG)
+        tcsetattr(terminal, TCSAFLUSH, &silent)
+        defer {
+            tcsetattr(terminal, TCSAFLUSH, &settings)
+            write(terminal, "\n", 1)
+        }
+        write(terminal, prompt, prompt.utf8.count)
+        return try SecretBytes(capacity: maximumBytes) { buffer in
+            var count = 0
+            while count < buffer.count, read(terminal, buffer.baseAddress.map { $0 + count }, 1) == 1 {
+                let byte = buffer[count]
+                if byte == 3 || byte == 28 { throw SecretInputError.cancelled }
+                if byte == UInt8(ascii: "\n") { return count }
+                count += 1
+            }
+            return count
+        }
+    }
+
+    /// Asks twice.
+    static func newPassphrase() throws -> SecretBytes {
+        let first = try passphrase(prompt: "New passphrase: ")
+        let second = try passphrase(prompt: "Again: ")
+        guard first.isEqual(to: second) else { throw SecretInputError.passphrasesDiffer }
+        return first
+    }
+
+    /// Where the service manager put a credential.
+    static func credentialPath(_ name: String) throws(SecretInputError) -> FilePath {
+        guard let directory = ProcessInfo.processInfo.environment["CREDENTIALS_DIRECTORY"] else {
+            throw .noCredentialDirectory
+        }
+        guard !name.isEmpty, !name.contains("/"), name != ".", name != ".." else { throw .credentialNameInvalid }
+        return FilePath(directory).appending(name)
+    }
+
+    private static func readAll(_ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Int? {
+        var count = 0
+        while count < buffer.count {
+            let step = read(descriptor, buffer.baseAddress.map { $0 + count }, buffer.count - count)
+            if step < 0, errno == EINTR { continue }
+            if step < 0 { return nil }
+            if step == 0 { break }
+            count += step
+        }
+        return count
+    }
+
+    private static func withoutLineEnd(_ buffer: UnsafeMutableRawBufferPointer, _ count: Int) -> Int {
+        var count = count
+        if count > 0, buffer[count - 1] == UInt8(ascii: "\n") { count -= 1 }
+        if count > 0, buffer[count - 1] == UInt8(ascii: "\r") { count -= 1 }
+        return count
+    }
+}

@@ -1,0 +1,64 @@
+// What people see. Results are the only thing on standard output.
+
+import ErrorReporting
+import Foundation
+import Glibc
+import Strongroom
+import TextTable
+
+enum Terminal {
+    static func note(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
+
+    /// The error, and where it happened: the path is for this terminal only.
+    static func error(_ error: any ReportableError) {
+        let place = error.place.map { " (\($0))" } ?? ""
+        note("error[\(error.code)]: \(error.summary)\(place). hint: \(error.hint).")
+    }
+
+    /// Prints one JSON object, or what `text` prints.
+    static func result(_ value: some Encodable, _ common: CommonOptions, text: () -> Void) throws {
+        guard common.json else { return text() }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+        encoder.dateEncodingStrategy = .iso8601
+        print(String(decoding: try encoder.encode(value), as: UTF8.self))
+    }
+
+    /// Rows under headings.
+    static func table(_ headings: [String], _ rows: [[String]]) {
+        guard !rows.isEmpty else { return }
+        let table = TextTable<[String]> { row in
+            zip(headings, row).map { Column(title: $0, value: $1) }
+        }
+        table.print(rows, style: Style.simple)
+    }
+
+    static func date(_ date: Date) -> String { date.formatted(.iso8601.year().month().day()) }
+}
+
+/// A bar on a terminal; nothing anywhere else.
+final class ProgressBar {
+    private let isShown: Bool
+    private var lastShown = ContinuousClock.now - .seconds(1)
+    private static let width = 30
+
+    init(_ common: CommonOptions) {
+        isShown = !common.quiet && !common.json && isatty(STDERR_FILENO) == 1
+    }
+
+    deinit { clear() }
+
+    func show(_ label: String, done: Int, total: Int) {
+        guard isShown, ContinuousClock.now - lastShown > .milliseconds(50) || done == total else { return }
+        lastShown = .now
+        let share = total > 0 ? min(1, Double(done) / Double(total)) : 0
+        let filled = Int(share * Double(Self.width))
+        let bar = String(repeating: "=", count: filled) + String(repeating: " ", count: Self.width - filled)
+        let numbers = total > 0 ? "\(Int(share * 100)) % of \(total) rows" : ""
+        write("\r\u{1b}[K[\(bar)] \(label) \(numbers)")
+    }
+
+    private func clear() { if isShown { write("\r\u{1b}[K") } }
+
+    private func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+}
