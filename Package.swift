@@ -81,6 +81,14 @@ let package = Package(
     ],
     targets: rooms + testSupport + [
         tests("SecretsTests", ["Secrets", "TestHelper"]),
+        tests("CryptoPrimitivesTests", ["CryptoPrimitives", "Secrets"]),
+        tests("DurableFilesTests", ["DurableFiles", system]),
+        tests("KeyPolicyTests", ["KeyPolicy"]),
+        tests("KeyringTests", ["CryptoPrimitives", "DurableFiles", "KeyPolicy", "Keyring", "Secrets", system]),
+        tests("PageCipherTests", ["CryptoPrimitives", "DurableFiles", "PageCipher", "Secrets", "Strongroom", grdb]),
+        tests("StrongroomTests", ["DurableFiles", "KeyPolicy", "Keyring", "Secrets", "Strongroom", "TestHelper", grdb, grdbSQLite]),
+        tests("CLITests", ["StrongroomCLI", "Strongroom"]),
+        tests("LeakageTests", ["StrongroomCLI", "Strongroom", "TestHelper", grdb]),
     ],
     swiftLanguageModes: [.v6]
 )

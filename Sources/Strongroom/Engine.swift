@@ -24,8 +24,8 @@ public enum EngineSetting: String, Sendable {
 }
 
 enum Engine {
-    /// How long a connection waits for another one of this process, in milliseconds.
-    static let busyTimeoutMilliseconds = 5_000
+    /// How long a connection waits for another one of this process, in milliseconds: what GRDB gives readers of a pool.
+    static let busyTimeoutMilliseconds = 10_000
 
     /// The configuration of a database under `key`.
     static func configuration(key: DataKey, policy: KeyPolicy, readonly: Bool = false) -> Configuration {
@@ -33,7 +33,6 @@ enum Engine {
         configuration.readonly = readonly
         configuration.foreignKeysEnabled = true
         configuration.busyMode = .timeout(Double(busyTimeoutMilliseconds) / 1000)
-        configuration.readonlyBusyMode = configuration.busyMode
         configuration.journalMode = .wal
         let cacheKibibytes = policy.cacheMebibytes * 1024
         configuration.prepareDatabase { db in

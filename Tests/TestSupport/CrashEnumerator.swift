@@ -1,0 +1,183 @@
+// What a power loss may leave. The recorded changes of the disk are cut at every point, and for each cut every state is
+// built in which a careless file system may find itself:
+//
+// - the bytes of a file that were not fsynced since: each 512-byte sector of each write is there or not (a missing one
+//   reads as what was there before, or as zeros), in any combination;
+// - the names in a directory that was not fsynced since: each creation, rename and removal is done or not, in any
+//   combination.
+//
+// Where that is more than a limit, the extremes, each single one missing, each single one there, and a sample by a
+// seeded generator are taken.
+
+package import DurableFiles
+import Foundation
+package import SystemPackage
+
+/// A disk as far as the recorded changes go: files by number, and names that lead to them.
+package struct DiskState: Hashable {
+    fileprivate var contents: [Int: [UInt8]] = [:]
+    fileprivate var names: [String: Int] = [:]
+
+    /// The bytes by path.
+    package var files: [String: [UInt8]] { names.compactMapValues { contents[$0] } }
+
+    /// Writes the state under `directory`, in place of `root`.
+    package func materialise(at directory: FilePath, insteadOf root: FilePath) throws {
+        for (name, bytes) in files where name.hasPrefix(root.string + "/") {
+            let path = directory.pushing(FilePath(String(name.dropFirst(root.string.count + 1))))
+            try FileManager.default.createDirectory(
+                atPath: path.removingLastComponent().string, withIntermediateDirectories: true,
+                attributes: [.posixPermissions: 0o700])
+            try TestFiles.write(bytes, to: path)
+        }
+    }
+}
+
+package struct CrashEnumerator {
+    package static let sectorBytes = 512
+    private static let combinationsLimit = 128
+    private static let exhaustiveLimit = 6
+
+    private enum NameChange {
+        case add(String, file: Int)
+        case move(from: String, to: String)
+        case remove(String)
+    }
+
+    private struct PendingWrite {
+        let file: Int
+        let offset: Int
+        let bytes: ArraySlice<UInt8>
+    }
+
+    private let initial: DiskState
+    private let effects: [DiskEffect]
+
+    /// - Parameters:
+    ///   - initial: the files that are there, durable, before the first change.
+    ///   - effects: what was recorded.
+    package init(initial: [String: [UInt8]], effects: [DiskEffect]) {
+        var state = DiskState()
+        for (index, file) in initial.sorted(by: { $0.key < $1.key }).enumerated() {
+            state.names[file.key] = index
+            state.contents[index] = file.value
+        }
+        self.initial = state
+        self.effects = effects
+    }
+
+    /// Every state, each once.
+    package func states() -> Set<DiskState> {
+        var states: Set<DiskState> = []
+        for cut in 0...effects.count { states.formUnion(statesAfter(effects.prefix(cut))) }
+        return states
+    }
+
+    private func statesAfter(_ effects: ArraySlice<DiskEffect>) -> Set<DiskState> {
+        var durable = initial
+        var writes: [PendingWrite] = []
+        var changes: [(directory: String, change: NameChange)] = []
+        // What a running system sees: it says which file a path means.
+        var visible = initial.names
+        var nextFile = (initial.contents.keys.max() ?? -1) + 1
+
+        for effect in effects {
+            switch effect {
+            case .created(let path):
+                guard visible[path.string] == nil else { continue }
+                visible[path.string] = nextFile
+                durable.contents[nextFile] = []
+                changes.append((Self.directory(of: path), .add(path.string, file: nextFile)))
+                nextFile += 1
+            case .wrote(let path, let offset, let bytes):
+                guard let file = visible[path.string] else { continue }
+                for start in stride(from: 0, to: bytes.count, by: Self.sectorBytes) {
+                    let sector = bytes[start..<min(start + Self.sectorBytes, bytes.count)]
+                    writes.append(PendingWrite(file: file, offset: Int(offset) + start, bytes: sector))
+                }
+            case .truncated(let path, let length):
+                guard let file = visible[path.string] else { continue }
+                durable.contents[file] = Array((durable.contents[file] ?? []).prefix(Int(length)))
+                writes.removeAll { $0.file == file }
+            case .syncedFile(let path):
+                guard let file = visible[path.string] else { continue }
+                for write in writes where write.file == file { Self.apply(write, to: &durable) }
+                writes.removeAll { $0.file == file }
+            case .renamed(let from, let to):
+                visible[to.string] = visible.removeValue(forKey: from.string)
+                changes.append((Self.directory(of: to), .move(from: from.string, to: to.string)))
+            case .unlinked(let path):
+                visible[path.string] = nil
+                changes.append((Self.directory(of: path), .remove(path.string)))
+            case .syncedDirectory(let path):
+                for pending in changes where pending.directory == path.string { Self.apply(pending.change, to: &durable) }
+                changes.removeAll { $0.directory == path.string }
+            case .madeDirectory, .removedDirectory:
+                // Directories hold nothing by themselves here; a file in a lost one is lost with its own name.
+                continue
+            }
+        }
+
+        var states: Set<DiskState> = []
+        for keptWrites in Self.combinations(of: writes.count) {
+            var written = durable
+            for index in keptWrites { Self.apply(writes[index], to: &written) }
+            for keptChanges in Self.combinations(of: changes.count) {
+                var state = written
+                for index in keptChanges { Self.apply(changes[index].change, to: &state) }
+                let reachable = Set(state.names.values)
+                state.contents = state.contents.filter { reachable.contains($0.key) }
+                states.insert(state)
+            }
+        }
+        return states
+    }
+
+    private static func apply(_ write: PendingWrite, to state: inout DiskState) {
+        var content = state.contents[write.file] ?? []
+        let end = write.offset + write.bytes.count
+        if content.count < end { content += [UInt8](repeating: 0, count: end - content.count) }
+        content.replaceSubrange(write.offset..<end, with: write.bytes)
+        state.contents[write.file] = content
+    }
+
+    private static func apply(_ change: NameChange, to state: inout DiskState) {
+        switch change {
+        case .add(let name, let file): state.names[name] = file
+        case .move(let from, let to):
+            guard let file = state.names.removeValue(forKey: from) else { return }
+            state.names[to] = file
+        case .remove(let name): state.names[name] = nil
+        }
+    }
+
+    /// Which of `count` pending things happened, in order.
+    private static func combinations(of count: Int) -> [[Int]] {
+        let all = Array(0..<count)
+        if count <= exhaustiveLimit {
+            return (0..<(1 << count)).map { mask in all.filter { mask >> $0 & 1 == 1 } }
+        }
+        var combinations: [[Int]] = [[], all]
+        for index in all.prefix(combinationsLimit) { combinations += [[index], all.filter { $0 != index }] }
+        var generator = SplitMix64(state: UInt64(count))
+        for _ in 0..<combinationsLimit { combinations.append(all.filter { _ in generator.next() & 1 == 1 }) }
+        return combinations
+    }
+
+    private static func directory(of path: FilePath) -> String { path.removingLastComponent().string }
+}
+
+/// A small seeded generator (Steele, Lea, Flood 2014), so that a sample is the same each time.
+package struct SplitMix64: RandomNumberGenerator {
+    private var state: UInt64
+
+    package init(state: UInt64) { self.state = state }
+
+    package mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+        return z ^ (z >> 31)
+    }
+}
