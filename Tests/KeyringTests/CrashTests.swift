@@ -1,0 +1,114 @@
+import Foundation
+import SystemPackage
+import TestSupport
+import Testing
+
+@testable import DurableFiles
+@testable import KeyPolicy
+@testable import Keyring
+
+/// The keyring's writes, cut at every point and failing at every call.
+@Suite struct KeyringCrashTests {
+    let test: TestKeyring
+    init() throws { test = try TestKeyring() }
+
+    /// Every state of the disk after `change`, opened with a key that opened the keyring before.
+    private func enumerate(_ name: String, expecting sequences: ClosedRange<Int>, _ change: (UnlockedKeyring) throws -> Void) throws {
+        let keyring = try test.create()
+        let initial = try TestFiles.snapshot(test.path)
+        let probe = RecordingProbe()
+        try SystemCalls.$probe.withValue(probe) { try change(keyring) }
+        let states = CrashEnumerator(initial: initial, effects: probe.effects).states()
+        var found: Set<Int> = []
+        for state in states {
+            let directory = try TemporaryDirectory()
+            try state.materialise(at: directory.path, insteadOf: test.path)
+            let opened = try LockedKeyring(in: directory.path).unlock(with: TestKeyring.key())
+            found.insert(opened.sequence)
+            #expect(sequences.contains(opened.sequence))
+            for scope in try TestFiles.tree(directory.path.appending("envelopes")).compactMap({ KeyScope($0.stem ?? "") }) {
+                _ = try opened.dataKey(generation: 1, of: opened.envelope(for: scope))
+            }
+        }
+        print("crash enumeration, \(name): \(states.count) disk states, every one the old or a new keyring, whole")
+        #expect(found == Set(sequences), "each outcome was seen")
+        #expect(states.count >= 10)
+    }
+
+    @Test func addingAnUnlocker() throws {
+        try enumerate("unlocker add", expecting: 1...2) { try $0.addUnlocker(TestKeyring.key(1), label: "", policy: test.policy) }
+    }
+
+    @Test func changingAnUnlocker() throws {
+        try enumerate("unlocker change", expecting: 1...4) { keyring in
+            let added = try keyring.addUnlocker(TestKeyring.key(1), label: "", policy: test.policy)
+            try keyring.changeUnlocker(added, to: TestKeyring.key(2), policy: test.policy)
+        }
+    }
+
+    @Test func makingAndWritingAnEnvelope() throws {
+        try enumerate("envelope create and epoch", expecting: 1...1) { keyring in
+            let envelope = try keyring.createEnvelope(for: .global, pageFormat: test.policy.pageFormat)
+            try keyring.setEpoch(1, of: envelope)
+        }
+    }
+
+    /// A keyring that was being made: either it is not there, or it opens.
+    @Test func makingAKeyring() throws {
+        let probe = RecordingProbe()
+        try SystemCalls.$probe.withValue(probe) { _ = try test.create() }
+        let states = CrashEnumerator(initial: [:], effects: probe.effects).states()
+        var opened = 0
+        for state in states {
+            let directory = try TemporaryDirectory()
+            try state.materialise(at: directory.path, insteadOf: test.path)
+            do {
+                try LockedKeyring(in: directory.path).unlock(with: TestKeyring.key()).lock()
+                opened += 1
+            } catch let error as KeyringError {
+                #expect(error.reason == .missing(.keyring))
+            }
+        }
+        print("crash enumeration, keyring create: \(states.count) disk states, \(opened) with a keyring")
+        #expect(opened > 0 && opened < states.count)
+    }
+
+    /// Every system call failing in turn, with a full and with a broken disk: the keyring opens with the key it had,
+    /// and where the change was said to have worked, with the new one.
+    @Test(arguments: [Errno.noSpace, .ioError])
+    func whicheverCallFails(error: Errno) throws {
+        let failed = try withEachCallFailing(error) { probe in
+            let test = try TestKeyring()
+            let keyring = try test.create()
+            let envelope = try keyring.createEnvelope(for: .global, pageFormat: test.policy.pageFormat)
+            let outcome = SystemCalls.$probe.withValue(probe) {
+                Result {
+                    let added = try keyring.addUnlocker(TestKeyring.key(1), label: "", policy: test.policy)
+                    try keyring.changeUnlocker(added, to: TestKeyring.key(2), policy: test.policy)
+                    try keyring.setEpoch(7, of: envelope)
+                }
+            }
+            let opened = try test.unlock()
+            let epoch = try opened.envelope(for: .global).epoch
+            #expect(epoch == 0 || epoch == 7)
+            if case .success = outcome {
+                try test.unlock(TestKeyring.key(2)).lock()
+                #expect(epoch == 7)
+            }
+        }
+        print("faults, keyring changes: \(failed) system calls failed with \(error)")
+        #expect(failed > 60)
+    }
+
+    @Test(arguments: [Errno.noSpace, .ioError])
+    func whicheverCallFailsWhileItIsMade(error: Errno) throws {
+        let failed = try withEachCallFailing(error) { probe in
+            let test = try TestKeyring()
+            let outcome = SystemCalls.$probe.withValue(probe) { Result { try test.create() } }
+            if case .success = outcome { return try test.unlock().lock() }
+            // Where there is a keyring nevertheless, it is whole.
+            if try StrictFiles.exists(test.file) { try test.unlock().lock() }
+        }
+        #expect(failed > 15)
+    }
+}
