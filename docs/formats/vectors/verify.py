@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+"""Opens the vectors from the format documents alone, with no code of Strongroom's. Needs the package `cryptography`."""
+import base64, hashlib, hmac, json, pathlib, re, sys
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+HERE = pathlib.Path(__file__).parent
+KEY_FILE, PASSPHRASE = bytes(range(32)), b"correct horse battery staple"
+
+
+def hkdf(key, info, salt=b"", length=32):
+    return HKDF(hashes.SHA256(), length, salt or None, info.encode()).derive(key)
+
+
+def b64(text):
+    return base64.b64decode(text, validate=True)
+
+
+def unseal(sealed, wrapping_key, *fields):
+    label = "strongroom/seal/v1"
+    associated = b"".join(len(f.encode()).to_bytes(4, "big") + f.encode() for f in (label, *fields))
+    return AESGCM(hkdf(wrapping_key, label, sealed[:32])).decrypt(sealed[32:44], sealed[44:], associated)
+
+
+def read(name):
+    raw = (HERE / name).read_bytes()
+    body, line = re.fullmatch(rb"(.*)\n(mac [^\n]*)\n", raw, re.S).groups()
+    words = line.decode().split(" ")
+    assert words[:2] == ["mac", "hmac-sha256"] and words[4] == "sha256"
+    assert hashlib.sha256(raw[: -1 - 64 - 8]).hexdigest() == words[5]
+    return json.loads(body), raw[: -1 - 64 - 8 - 64], words[3]
+
+
+def check_mac(root, document, authenticated, tag):
+    key = hkdf(root, "strongroom/mac/v1/" + document["format"])
+    assert hmac.new(key, authenticated, "sha256").hexdigest() == tag
+
+
+def open_root(document, unlocker):
+    sealing, ring = unlocker["sealing"], document["keyringId"]
+    salt = b64(sealing["salt"])
+    if unlocker["kind"] == "keyFile":
+        unlocking = hkdf(KEY_FILE, "strongroom/unlocker/key-file/v1", salt)
+    else:
+        unlocking = hashlib.scrypt(PASSPHRASE, salt=salt, n=1 << sealing["logN"], r=sealing["blockSize"],
+                                   p=sealing["parallelism"], maxmem=1 << 28, dklen=32)
+    assert hkdf(unlocking, "strongroom/unlocker/commitment/v1/" + unlocker["id"]) == b64(sealing["commitment"])
+    public = b64(unlocker["publicKey"])
+    private = unseal(b64(sealing["privateKey"]), hkdf(unlocking, "strongroom/unlocker/wrap/v1"), "unlocker-private-key",
+                     ring, unlocker["id"], unlocker["kind"], public.hex())
+    key = X25519PrivateKey.from_private_bytes(private)
+    raw = serialization.Encoding.Raw, serialization.PublicFormat.Raw
+    assert key.public_key().public_bytes(*raw) == public
+    recipient = next(r for r in document["rootKeys"][0]["recipients"] if r["unlocker"] == unlocker["id"])
+    ephemeral = b64(recipient["ephemeralKey"])
+    shared = key.exchange(X25519PublicKey.from_public_bytes(ephemeral))
+    wrapping = hkdf(shared, "strongroom/root/wrap/v1", ephemeral + public)
+    return unseal(b64(recipient["rootKey"]), wrapping, "root-key", ring, unlocker["id"], "1")
+
+
+def main():
+    expected = (HERE / "README.md").read_text()
+    keyring, authenticated, tag = read("keyring-v1.json")
+    roots = {open_root(keyring, unlocker) for unlocker in keyring["unlockers"]}
+    assert len(roots) == 1 and len(keyring["unlockers"]) == 2
+    root = roots.pop()
+    check_mac(root, keyring, authenticated, tag)
+    assert hmac.new(root, b"strongroom vector", "sha256").hexdigest() in expected
+
+    envelope, authenticated, tag = read("envelope-v1.json")
+    check_mac(root, envelope, authenticated, tag)
+    entry = envelope["keys"][0]
+    data_key = unseal(b64(entry["dataKey"]), hkdf(root, "strongroom/data/wrap/v1"), "data-key", envelope["keyringId"],
+                      envelope["scope"], "1", entry["state"], entry["keyId"])
+    assert hkdf(data_key, "strongroom/kid/v1", length=16).hex() == entry["keyId"]
+    assert entry["keyId"] in expected
+    print("vectors open")
+
+
+sys.exit(main())
