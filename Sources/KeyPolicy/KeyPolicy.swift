@@ -61,8 +61,8 @@ public struct PageFormat: Sendable, Hashable {
         public var hash: HashAlgorithm { self == .hmacSHA512 ? .sha512 : .sha256 }
     }
 
-    /// The page sizes that SQLite knows, in bytes.
-    public static let sizes = [512, 1024, 2048, 4096, 8192, 16384, 32768, 65536]
+    /// The page sizes in bytes: those of SQLite but for 512, of which SQLCipher's reserve leaves less than SQLite needs.
+    public static let sizes = [1024, 2048, 4096, 8192, 16384, 32768, 65536]
 
     /// The page size in bytes, one of ``sizes``.
     public let size: Int

@@ -36,4 +36,18 @@ struct DatabaseFiles: Sendable {
         guard try StrictFiles.exists(wal) else { return false }
         return try DataFile(wal).length() > 0
     }
+
+    /// What the WAL is like now. It only ever grows, or begins anew with another header: equal marks mean that nothing
+    /// was written in between.
+    func walMark() throws -> WALMark {
+        guard try StrictFiles.exists(wal) else { return WALMark(length: 0, header: []) }
+        let file = try DataFile(wal)
+        return WALMark(length: try file.length(), header: try file.bytes(at: 0, count: 32))
+    }
+}
+
+/// The length and header of a WAL.
+struct WALMark: Equatable, Sendable {
+    let length: Int
+    let header: [UInt8]
 }

@@ -33,7 +33,6 @@ enum Engine {
         configuration.readonly = readonly
         configuration.foreignKeysEnabled = true
         configuration.busyMode = .timeout(Double(busyTimeoutMilliseconds) / 1000)
-        configuration.journalMode = .wal
         let cacheKibibytes = policy.cacheMebibytes * 1024
         configuration.prepareDatabase { db in
             try prepare(db, key: key, cacheKibibytes: cacheKibibytes)
@@ -43,6 +42,8 @@ enum Engine {
 
     private static func prepare(_ db: Database, key: DataKey, cacheKibibytes: Int) throws {
         guard try EngineCheck.acceptedVersion(db) != nil else { throw StrongroomError(.engineIsNotSQLCipher) }
+        // SQLCipher would write to standard error by itself; what is wrong is told by our own errors.
+        try db.execute(sql: "PRAGMA cipher_log_level = NONE")
         try apply(key, to: db)
         guard try EngineCheck.isKeyed(db) else { throw StrongroomError(.engineIsNotSQLCipher) }
         try applyPageFormat(key.info.pageFormat, to: db)
@@ -111,11 +112,14 @@ enum Engine {
         }
     }
 
-    /// That a database which has been opened really is in WAL mode.
-    static func requireWAL(_ db: Database) throws {
-        guard try String.fetchOne(db, sql: "PRAGMA journal_mode") == "wal" else {
+    /// The last settings of the connection that writes: GRDB, when it has switched a pool to WAL, sets `synchronous` to NORMAL,
+    /// under which a power loss takes the last acknowledged transactions with it.
+    static func settle(_ db: Database) throws {
+        guard try String.fetchOne(db, sql: "PRAGMA journal_mode = WAL") == "wal" else {
             throw StrongroomError(.engineSettingRefused(.journalMode))
         }
+        try db.execute(sql: "PRAGMA synchronous = 2")
+        try require(.synchronous, toBe: 2, on: db)
     }
 
     /// The version of the SQLCipher in this process, such as `4.6.1`, and of SQLite, such as `3.46.1`.

@@ -16,6 +16,8 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
     private let key: DataKey
     private let policy: KeyPolicy
     private let envelope: Mutex<Envelope>
+    /// GRDB writes an empty transaction when it opens a pool, which is no change of anybody's.
+    private let walWhenOpened: WALMark
     private let isClosed = Mutex(false)
 
     /// What the key of the open file is, in numbers.
@@ -44,15 +46,18 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
         let endedInMidWrite = try files.hasPendingWAL()
         key = try keyring.dataKey(generation: active.generation, of: envelope)
         do {
+            // Made here, because SQLite would make it readable for others; it gives its other files the same mode.
+            if isNew { try DurableFiles.createEmpty(files.main) }
             writer = try makeWriter(files.main.string, Engine.configuration(key: key, policy: policy))
         } catch {
             key.secret.wipe()
             throw try Self.explain(error, diagnosis, files)
         }
-        self.envelope = Mutex(envelope)
         do {
-            try prepare(isNew: isNew, envelope: envelope)
-            try checkPages(policy: policy, endedInMidWrite: endedInMidWrite, diagnosis: diagnosis)
+            let current = try Self.prepare(writer, files, key, isNew: isNew, envelope: envelope, keyring: keyring)
+            self.envelope = Mutex(current)
+            try Self.checkPages(writer, files, policy: policy, endedInMidWrite: endedInMidWrite, diagnosis: diagnosis)
+            walWhenOpened = endedInMidWrite ? WALMark(length: 0, header: []) : try files.walMark()
         } catch {
             try? writer.close()
             key.secret.wipe()
@@ -77,12 +82,12 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
             lock.release()
         }
         try StrongroomError.wrapping(.close, files.main) {
-            guard try files.hasPendingWAL() else { return try writer.close() }
+            let isChanged = try files.hasPendingWAL() && files.walMark() != walWhenOpened
             let envelope = envelope.withLock { $0 }
-            try writer.write { try Bookkeeping.setEpoch(envelope.epoch + 1, $0) }
+            if isChanged { try writer.write { try Bookkeeping.setEpoch(envelope.epoch + 1, $0) } }
             _ = try writer.writeWithoutTransaction { try $0.checkpoint(.truncate) }
             try writer.close()
-            try keyring.setEpoch(envelope.epoch + 1, of: envelope)
+            if isChanged { try keyring.setEpoch(envelope.epoch + 1, of: envelope) }
         }
     }
 
@@ -92,37 +97,37 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
             path: files.main.string, configuration: Engine.configuration(key: key, policy: policy, readonly: true))
     }
 
-    private func prepare(isNew: Bool, envelope: Envelope) throws {
-        try writer.writeWithoutTransaction { db in
-            try Engine.requireWAL(db)
-            guard isNew else { return }
-            try db.inTransaction {
-                try Bookkeeping.create(db)
-                return .commit
-            }
-        }
+    /// Settings, and what Strongroom keeps inside the database.
+    ///
+    /// - Returns: the envelope as it is then.
+    private static func prepare(
+        _ writer: Writer, _ files: DatabaseFiles, _ key: DataKey, isNew: Bool, envelope: Envelope,
+        keyring: UnlockedKeyring
+    ) throws -> Envelope {
+        try writer.writeWithoutTransaction { try Engine.settle($0) }
         if isNew {
+            try writer.write { try Bookkeeping.create($0) }
             // The new file names its key from the first checkpoint on.
             _ = try writer.writeWithoutTransaction { try $0.checkpoint(.truncate) }
             try DurableFiles.syncDirectory(files.directory)
             let found = try DataFile(files.main).bytes(at: 0, count: KeyID.length)
             guard found == key.info.keyID.bytes else { throw StrongroomError(.engineIsNotSQLCipher, files.main) }
-            return
+            return envelope
         }
         let epoch = try writer.read { try Bookkeeping.epoch($0) }
         switch epoch - envelope.epoch {
-        case 0: break
-        case 1:
-            // The last close ended between the database and its envelope: the envelope is brought up to date.
-            let current = try keyring.setEpoch(epoch, of: envelope)
-            self.envelope.withLock { $0 = current }
+        case 0: return envelope
+        // The last close ended between the database and its envelope: the envelope is brought up to date.
+        case 1: return try keyring.setEpoch(epoch, of: envelope)
         case ..<0: throw StrongroomError(.database(.rolledBack), files.main)
         default: throw KeyringError(.rolledBack(.envelope))
         }
     }
 
     /// Step 7. What was in the WAL is written back first, because a page that the crash tore is whole again then.
-    private func checkPages(policy: KeyPolicy, endedInMidWrite: Bool, diagnosis: Diagnosis) throws {
+    private static func checkPages(
+        _ writer: Writer, _ files: DatabaseFiles, policy: KeyPolicy, endedInMidWrite: Bool, diagnosis: Diagnosis
+    ) throws {
         let isDue =
             switch policy.integrityCheck {
             case .never: false

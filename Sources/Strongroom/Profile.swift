@@ -97,7 +97,11 @@ extension Store {
             logger.info("profile_created", metadata: ["profile": "\(id)"])
             return (info, filling)
         } catch {
-            // It was never registered, so nothing in it was ever acknowledged.
+            // Whether a commit that failed took place is for the registry to say. Only what it surely does not know was
+            // never acknowledged, and may go.
+            guard let isUnknown = try? withGlobal({ try $0.read { try ProfileRegistry.find(id, $0) == nil } }), isUnknown else {
+                throw error
+            }
             if (try? StrictFiles.exists(files.directory)) == true { try? DurableFiles.removeTree(files.directory) }
             try? keyring.discardEnvelope(of: files.scope)
             throw error

@@ -204,7 +204,12 @@ public final class Store: Sendable {
             try? open.close()
             throw error
         }
-        try open.close()
+        do {
+            try open.close()
+        } catch {
+            // What `body` wrote was committed, and is durable; the next one to open brings the rest up to date.
+            logger.warning("global_close_incomplete", metadata: ["code": "\((error as? any ReportableError)?.code ?? "")"])
+        }
         return result
     }
 
