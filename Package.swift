@@ -86,7 +86,7 @@ let package = Package(
         tests("KeyPolicyTests", ["KeyPolicy"]),
         tests("KeyringTests", ["CryptoPrimitives", "DurableFiles", "KeyPolicy", "Keyring", "Secrets", system]),
         tests("PageCipherTests", ["CryptoPrimitives", "DurableFiles", "PageCipher", "Secrets", "Strongroom", grdb]),
-        tests("StrongroomTests", ["DurableFiles", "KeyPolicy", "Keyring", "Secrets", "Strongroom", "TestHelper", grdb, grdbSQLite]),
+        tests("StrongroomTests", ["CSQLCipher", "DurableFiles", "KeyPolicy", "Keyring", "Secrets", "Strongroom", "TestHelper", grdb, grdbSQLite]),
         tests("CLITests", ["StrongroomCLI", "Strongroom"]),
         tests("LeakageTests", ["StrongroomCLI", "Strongroom", "TestHelper", grdb]),
     ],

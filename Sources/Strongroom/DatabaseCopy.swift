@@ -172,8 +172,7 @@ struct DatabaseCopy {
                 try RawSQL.execute(row[0] ?? "", on: target)
             } catch {
                 // A collation or function that only the source's own app has.
-                guard case .sqlite(code: SQLITE_ERROR, _) = error.reason else { throw error }
-                throw StrongroomError(.importSource(.unsupported))
+                throw error.isMissingDefinition ? StrongroomError(.importSource(.unsupported)) : error
             }
         }
     }

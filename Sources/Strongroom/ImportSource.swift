@@ -90,8 +90,13 @@ final class OpenImportSource {
 
     /// SQLite's own check of the b-trees. A file that fails it would import with rows missing.
     func requireSound() throws {
-        let answer = try? RawSQL.texts("PRAGMA quick_check(1)", on: connection.handle)
-        guard answer == [["ok"]] else { throw StrongroomError(.importSource(.damaged), source.path) }
+        let damaged = StrongroomError(.importSource(.damaged), source.path)
+        do {
+            guard try RawSQL.texts("PRAGMA quick_check(1)", on: connection.handle) == [["ok"]] else { throw damaged }
+        } catch let error as StrongroomError {
+            // Not damage, but a collation or function that only the file's own app has.
+            throw error.isMissingDefinition ? StrongroomError(.importSource(.unsupported), source.path) : damaged
+        }
     }
 
     private static func isPlaintext(_ path: FilePath) throws -> Bool {

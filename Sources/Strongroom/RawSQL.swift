@@ -115,3 +115,11 @@ final class RawStatement {
         sqlite3_reset(handle)
     }
 }
+
+extension StrongroomError {
+    /// Whether SQL could not be prepared because a collation, function or module is not known here.
+    var isMissingDefinition: Bool {
+        guard case .sqlite(let code, _) = reason else { return false }
+        return code & 0xff == SQLITE_ERROR
+    }
+}

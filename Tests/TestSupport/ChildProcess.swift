@@ -26,8 +26,17 @@ package final class ChildProcess {
         return FilePath(runner).removingLastComponent()
     }()
 
-    package init(_ product: String, _ arguments: [String], environment: [String: String] = [:], in directory: FilePath? = nil) throws {
-        process.executableURL = URL(fileURLWithPath: Self.products.appending(product).string)
+    package convenience init(
+        _ product: String, _ arguments: [String], environment: [String: String] = [:], in directory: FilePath? = nil
+    ) throws {
+        try self.init(
+            executable: Self.products.appending(product), arguments, environment: environment, in: directory)
+    }
+
+    package init(
+        executable: FilePath, _ arguments: [String], environment: [String: String], in directory: FilePath?
+    ) throws {
+        process.executableURL = URL(fileURLWithPath: executable.string)
         process.arguments = arguments
         process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
         if let directory { process.currentDirectoryURL = URL(fileURLWithPath: directory.string) }
@@ -70,6 +79,11 @@ package final class ChildProcess {
         return Outcome(
             status: process.terminationStatus, wasSignalled: process.terminationReason == .uncaughtSignal,
             output: Array(data ?? Data()), errors: errorBytes.withLock { $0 })
+    }
+
+    /// Runs a line of bash to its end: for redirections.
+    package static func shell(_ command: String, environment: [String: String] = [:]) throws -> Outcome {
+        try ChildProcess(executable: "/bin/bash", ["-c", command], environment: environment, in: nil).finish()
     }
 
     /// Runs a product to its end.
