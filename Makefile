@@ -1,0 +1,39 @@
+# What a newcomer types: `make demo`, `make test`. Everything else is for developers.
+
+SHELL := /bin/bash
+SWIFT := swift
+export STRONGROOM_WARNINGS_ARE_ERRORS ?= $(if $(CI),1,)
+
+.PHONY: setup build demo test consumer check format bench clean
+
+setup: ## install what is missing
+	@.ci/setup
+
+build: setup
+	$(SWIFT) build --build-tests
+
+demo: setup ## the main job on a real database, told step by step
+	$(SWIFT) build --product strongroom
+	@.ci/demo "$$($(SWIFT) build --show-bin-path)/strongroom"
+
+test: setup ## everything that must hold
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build
+	@$(MAKE) --no-print-directory consumer
+
+consumer: ## a package that depends on ours, in debug and release; and plain SQLite being refused
+	@.ci/consumer
+
+check: setup ## before a commit: format, build, tests
+	$(SWIFT) format lint --strict --recursive --parallel Package.swift KeyPolicies Sources Tests
+	@$(MAKE) --no-print-directory test
+
+format:
+	$(SWIFT) format --in-place --recursive --parallel Package.swift KeyPolicies Sources Tests
+
+bench: setup ## ratios, both sides in one run
+	$(SWIFT) build -c release --product StrongroomBench
+	@"$$($(SWIFT) build -c release --show-bin-path)/StrongroomBench"
+
+clean:
+	rm -rf .build Tests/ConsumerPackage/.build

@@ -1,0 +1,1 @@
+../../../../Sources/Strongroom/EngineCheck.swift
