@@ -33,7 +33,7 @@ format:
 
 bench: setup ## ratios, both sides in one run
 	$(SWIFT) build -c release --product StrongroomBench
-	@"$$($(SWIFT) build -c release --show-bin-path)/StrongroomBench"
+	@"$$($(SWIFT) build -c release --show-bin-path)/StrongroomBench" $(BENCH)
 
 clean:
 	rm -rf .build Tests/ConsumerPackage/.build

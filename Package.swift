@@ -17,12 +17,15 @@ let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "sw
 /// Rooms, lowest first: each may use only those above it in this list.
 let rooms: [Target] = [
     .systemLibrary(name: "CLinux", path: "Sources/CLinux"),
-    .systemLibrary(name: "CLibcrypto", path: "Sources/CLibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(
+        name: "CLibcrypto", path: "Sources/CLibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CSQLCipher", path: "Sources/CSQLCipher", providers: [.apt(["libsqlcipher-dev"])]),
     .target(name: "ErrorReporting", dependencies: [system], swiftSettings: strict),
     .target(name: "Secrets", dependencies: ["CLinux", "ErrorReporting"], swiftSettings: strict),
-    .target(name: "CryptoPrimitives", dependencies: ["CLibcrypto", "ErrorReporting", "Secrets"], swiftSettings: strict),
-    .target(name: "DurableFiles", dependencies: ["CLinux", "ErrorReporting", "Secrets", system], swiftSettings: strict),
+    .target(
+        name: "CryptoPrimitives", dependencies: ["CLibcrypto", "ErrorReporting", "Secrets"], swiftSettings: strict),
+    .target(
+        name: "DurableFiles", dependencies: ["CLinux", "ErrorReporting", "Secrets", system], swiftSettings: strict),
     .target(
         name: "ShippedKeyPolicies", path: "KeyPolicies", exclude: ["README.md"],
         resources: [.embedInCode("default.yaml"), .embedInCode("strict.yaml"), .embedInCode("fips.yaml")],
@@ -35,7 +38,8 @@ let rooms: [Target] = [
         dependencies: ["CryptoPrimitives", "DurableFiles", "ErrorReporting", "KeyPolicy", "Secrets", system],
         swiftSettings: strict),
     .target(
-        name: "PageCipher", dependencies: ["CLibcrypto", "CryptoPrimitives", "DurableFiles", "ErrorReporting", "Secrets", system],
+        name: "PageCipher",
+        dependencies: ["CLibcrypto", "CryptoPrimitives", "DurableFiles", "ErrorReporting", "Secrets", system],
         swiftSettings: strict),
     .target(
         name: "Strongroom",
@@ -48,7 +52,9 @@ let rooms: [Target] = [
         name: "StrongroomCLI",
         dependencies: ["ErrorReporting", "Keyring", "Strongroom", "TextTable", arguments, grdb, logging],
         swiftSettings: strict),
-    .executableTarget(name: "StrongroomBench", dependencies: ["CSQLCipher", "Strongroom", arguments, grdb, grdbSQLite], swiftSettings: strict),
+    .executableTarget(
+        name: "StrongroomBench", dependencies: ["CSQLCipher", "Strongroom", arguments, grdb, grdbSQLite],
+        swiftSettings: strict),
 ]
 
 /// What the tests share: the crash enumerator, and a process that can be killed, crashed and searched.
@@ -57,7 +63,8 @@ let testSupport: [Target] = [
         name: "TestSupport", dependencies: ["DurableFiles", "Keyring", "Secrets", "Strongroom", grdb, system],
         path: "Tests/TestSupport", swiftSettings: strict),
     .executableTarget(
-        name: "TestHelper", dependencies: ["CSQLCipher", "Secrets", "Strongroom", grdb, grdbSQLite, system], path: "Tests/TestHelper",
+        name: "TestHelper", dependencies: ["CSQLCipher", "Secrets", "Strongroom", grdb, grdbSQLite, system],
+        path: "Tests/TestHelper",
         swiftSettings: strict),
 ]
 
@@ -86,7 +93,12 @@ let package = Package(
         tests("KeyPolicyTests", ["KeyPolicy"]),
         tests("KeyringTests", ["CryptoPrimitives", "DurableFiles", "KeyPolicy", "Keyring", "Secrets", system]),
         tests("PageCipherTests", ["CryptoPrimitives", "DurableFiles", "PageCipher", "Secrets", "Strongroom", grdb]),
-        tests("StrongroomTests", ["CSQLCipher", "DurableFiles", "KeyPolicy", "Keyring", "Secrets", "Strongroom", "TestHelper", grdb, grdbSQLite]),
+        tests(
+            "StrongroomTests",
+            [
+                "CSQLCipher", "DurableFiles", "KeyPolicy", "Keyring", "Secrets", "Strongroom", "TestHelper", grdb,
+                grdbSQLite,
+            ]),
         tests("CLITests", ["StrongroomCLI", "Strongroom"]),
         tests("LeakageTests", ["StrongroomCLI", "Strongroom", "TestHelper", grdb]),
     ],

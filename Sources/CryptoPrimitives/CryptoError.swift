@@ -24,6 +24,7 @@ public enum CryptoError: ReportableError, Equatable {
     /// libcrypto refused; with a FIPS provider this is how a forbidden algorithm shows.
     case libcryptoRefused(Operation)
 
+    /// The stable name of the error.
     public var code: String {
         switch self {
         case .authenticationFailed: "authentication_failed"
@@ -32,6 +33,7 @@ public enum CryptoError: ReportableError, Equatable {
         }
     }
 
+    /// What kind of trouble it is.
     public var category: ErrorCategory {
         switch self {
         case .authenticationFailed: .damaged
@@ -40,6 +42,7 @@ public enum CryptoError: ReportableError, Equatable {
         }
     }
 
+    /// What happened, in one clause.
     public var summary: String {
         switch self {
         case .authenticationFailed: "sealed data does not authenticate under this key"
@@ -48,6 +51,7 @@ public enum CryptoError: ReportableError, Equatable {
         }
     }
 
+    /// What to do next, in one clause.
     public var hint: String {
         switch self {
         case .authenticationFailed: "check that this is the right key for this file, and that the file is whole"

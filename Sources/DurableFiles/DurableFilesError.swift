@@ -63,6 +63,7 @@ public struct DurableFilesError: ReportableError, Equatable {
         }
     }
 
+    /// The stable name of the error.
     public var code: String {
         switch reason {
         case .system(_, .noSpace), .system(_, .diskQuotaExceeded): "disk_full"
@@ -84,6 +85,7 @@ public struct DurableFilesError: ReportableError, Equatable {
         }
     }
 
+    /// What kind of trouble it is.
     public var category: ErrorCategory {
         switch reason {
         case .system, .readBackDiffers: .system
@@ -93,6 +95,7 @@ public struct DurableFilesError: ReportableError, Equatable {
         }
     }
 
+    /// What happened, in one clause.
     public var summary: String {
         switch reason {
         case .system(let operation, let error):
@@ -113,6 +116,7 @@ public struct DurableFilesError: ReportableError, Equatable {
         }
     }
 
+    /// What to do next, in one clause.
     public var hint: String {
         switch reason {
         case .system(_, .noSpace), .system(_, .diskQuotaExceeded): "free some space and try again; nothing was lost"

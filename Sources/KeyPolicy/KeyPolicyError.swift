@@ -31,6 +31,7 @@ public struct KeyPolicyError: ReportableError, Equatable {
         self.key = key
     }
 
+    /// The stable name of the error.
     public var code: String {
         switch reason {
         case .notYAML: "policy_not_yaml"
@@ -45,8 +46,10 @@ public struct KeyPolicyError: ReportableError, Equatable {
         }
     }
 
+    /// What kind of trouble it is.
     public var category: ErrorCategory { .usage }
 
+    /// What happened, in one clause.
     public var summary: String {
         let position = [file, line.map { "line \($0)" }].compactMap { $0 }.joined(separator: ", ")
         let subject = key.map { "\(position): key \($0)" } ?? position
@@ -63,6 +66,7 @@ public struct KeyPolicyError: ReportableError, Equatable {
         }
     }
 
+    /// What to do next, in one clause.
     public var hint: String {
         switch reason {
         case .unknownPolicyName: "use default, strict or fips, or the path of a policy file"

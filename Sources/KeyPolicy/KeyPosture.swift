@@ -11,6 +11,7 @@ public struct KeyPosture: Sendable, Hashable {
         /// How its passphrase is derived; nil where there is no passphrase.
         public let derivation: KeyPolicy.PassphraseDerivation?
 
+        /// An unlocker of this kind.
         public init(kind: KeyPolicy.UnlockerKind, derivation: KeyPolicy.PassphraseDerivation?) {
             self.kind = kind
             self.derivation = derivation
@@ -24,6 +25,7 @@ public struct KeyPosture: Sendable, Hashable {
     /// The age of each database's active data key, in whole days.
     public let dataKeyAgeDays: [Int]
 
+    /// The facts, as the caller found them.
     public init(unlockers: [Unlocker], rootKeyAgeDays: Int, dataKeyAgeDays: [Int]) {
         self.unlockers = unlockers
         self.rootKeyAgeDays = rootKeyAgeDays
@@ -54,8 +56,10 @@ public enum PolicyViolation: Sendable, Hashable {
     public var summary: String {
         switch self {
         case .tooFewUnlockers(let found, let required): "\(found) unlocker(s) where the policy requires \(required)"
-        case .unlockerKindForbidden(let kind, let count): "\(count) unlocker(s) of the kind \(kind.rawValue), which the policy forbids"
-        case .passphraseDerivationTooWeak(let count): "\(count) passphrase(s) derived at less cost than the policy asks for"
+        case .unlockerKindForbidden(let kind, let count):
+            "\(count) unlocker(s) of the kind \(kind.rawValue), which the policy forbids"
+        case .passphraseDerivationTooWeak(let count):
+            "\(count) passphrase(s) derived at less cost than the policy asks for"
         case .rootKeyTooOld(let days, let maximum): "the root key is \(days) days old; \(maximum) are allowed"
         case .dataKeysTooOld(let count, let oldest, let maximum):
             "\(count) data key(s) are too old, the oldest \(oldest) days; \(maximum) are allowed"

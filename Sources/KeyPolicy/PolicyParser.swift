@@ -137,7 +137,8 @@ private final class PolicySection {
         guard let mapping = node.mapping else {
             throw path.isEmpty
                 ? KeyPolicyError(.notYAML, file: file, line: line)
-                : KeyPolicyError(.wrongType(expected: "a section with keys of its own"), file: file, line: line, key: path)
+                : KeyPolicyError(
+                    .wrongType(expected: "a section with keys of its own"), file: file, line: line, key: path)
         }
         for (key, value) in mapping {
             guard let name = key.scalar?.string else {

@@ -71,7 +71,8 @@ struct KeyringDocument: Codable, Equatable {
             && rootKeys.filter { $0.state == .active }.count == 1
             && rootKeys.allSatisfy { root in
                 root.version >= 1 && root.recipients.allSatisfy { $0.ephemeralKey.count == X25519.keyLength }
-                    && (root.state == .destroyed ? root.recipients.isEmpty : Set(root.recipients.map(\.unlocker)) == ids)
+                    && (root.state == .destroyed
+                        ? root.recipients.isEmpty : Set(root.recipients.map(\.unlocker)) == ids)
             }
     }
 }

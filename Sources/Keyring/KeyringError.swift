@@ -62,6 +62,7 @@ public struct KeyringError: ReportableError, Equatable {
         self.place = place
     }
 
+    /// The stable name of the error.
     public var code: String {
         switch reason {
         case .missing(let file): "\(file.rawValue)_missing"
@@ -90,6 +91,7 @@ public struct KeyringError: ReportableError, Equatable {
         }
     }
 
+    /// What kind of trouble it is.
     public var category: ErrorCategory {
         switch reason {
         case .missing(.store), .unlockerNotFound: .notFound
@@ -105,6 +107,7 @@ public struct KeyringError: ReportableError, Equatable {
         }
     }
 
+    /// What happened, in one clause.
     public var summary: String {
         switch reason {
         case .missing(let file): "there is no \(file.rawValue) file"
@@ -130,22 +133,27 @@ public struct KeyringError: ReportableError, Equatable {
         case .tooManyUnlockers: "a keyring has at most \(KeyringDocument.maximumUnlockers) unlockers"
         case .tooFewUnlockers(let required): "the policy requires at least \(required) unlocker(s)"
         case .labelInvalid: "a label has up to 100 characters, without control characters"
-        case .dataKeyUnavailable(let generation): "data key generation \(generation) is not in the envelope or was destroyed"
+        case .dataKeyUnavailable(let generation):
+            "data key generation \(generation) is not in the envelope or was destroyed"
         case .verificationFailed: "what was written did not open again, and the old state was kept"
         }
     }
 
+    /// What to do next, in one clause.
     public var hint: String {
         switch reason {
-        case .missing(.keyring): "check --keyring, or that the disk with the keyring is mounted; without it nothing can be opened"
-        case .missing(.envelope): "restore the envelopes directory from a keyring backup; without it this database cannot be opened"
+        case .missing(.keyring):
+            "check --keyring, or that the disk with the keyring is mounted; without it nothing can be opened"
+        case .missing(.envelope):
+            "restore the envelopes directory from a keyring backup; without it this database cannot be opened"
         case .missing(.store): "check --store, or make one with 'strongroom init'"
         case .damaged: "restore the file from a backup of the keyring; nothing was changed"
         case .forged, .belongsToAnotherKeyring, .envelopeOfAnotherScope, .malformed, .costOutOfRange:
             "find out who can write to this directory, then restore the file from a backup; nothing was changed"
         case .rolledBack: "put the newest copy of the file back; nothing was changed"
         case .unsupportedVersion, .unsupportedFeature: "use a newer version of Strongroom"
-        case .unlockFailed: "check the key file or passphrase; 'strongroom unlocker list' shows what this keyring accepts"
+        case .unlockFailed:
+            "check the key file or passphrase; 'strongroom unlocker list' shows what this keyring accepts"
         case .locked: "open the store again"
         case .alreadyExists: "open it, or choose another directory"
         case .passphraseTooShort: "use a longer passphrase: several random words are easy to keep"

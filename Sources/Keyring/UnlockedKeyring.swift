@@ -96,7 +96,9 @@ public final class UnlockedKeyring: Sendable, CustomStringConvertible, CustomRef
     @discardableResult
     public func addRecoveryRecipient(publicKey: [UInt8], label: String, policy: KeyPolicy) throws -> String {
         guard policy.allowedUnlockers.contains(.recovery) else { throw KeyringError(.unlockerKindForbidden) }
-        guard publicKey.count == X25519.keyLength else { throw KeyringError(.keyLength(minimumBytes: X25519.keyLength)) }
+        guard publicKey.count == X25519.keyLength else {
+            throw KeyringError(.keyLength(minimumBytes: X25519.keyLength))
+        }
         try LockedKeyring.checkLabel(label)
         return try withFileLock {
             let current = try readVerified()
@@ -207,7 +209,9 @@ public final class UnlockedKeyring: Sendable, CustomStringConvertible, CustomRef
     /// What is on disk now, verified, and not older than what was seen before.
     private func readVerified() throws -> KeyringDocument {
         let locked = try LockedKeyring(in: directory)
-        guard locked.id == id else { throw KeyringError(.belongsToAnotherKeyring(.keyring), LockedKeyring.path(in: directory)) }
+        guard locked.id == id else {
+            throw KeyringError(.belongsToAnotherKeyring(.keyring), LockedKeyring.path(in: directory))
+        }
         try locked.verify(with: rootKeys)
         return try document.withLock { known in
             guard locked.sequence >= known.sequence else {

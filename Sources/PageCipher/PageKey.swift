@@ -55,9 +55,11 @@ package struct PageKey: ~Copyable {
         var written = 0
         guard EVP_MAC_init(mac, nil, 0, nil) == 1,
             EVP_MAC_update(mac, (base + start).assumingMemoryBound(to: UInt8.self), tagStart - start) == 1,
-            withUnsafeBytes(of: &littleEndian, {
-                EVP_MAC_update(mac, $0.baseAddress?.assumingMemoryBound(to: UInt8.self), $0.count)
-            }) == 1,
+            withUnsafeBytes(
+                of: &littleEndian,
+                {
+                    EVP_MAC_update(mac, $0.baseAddress?.assumingMemoryBound(to: UInt8.self), $0.count)
+                }) == 1,
             EVP_MAC_final(mac, &tag, &written, tag.count) == 1, written == tag.count
         else { return false }
         return CRYPTO_memcmp(tag, base + tagStart, tag.count) == 0

@@ -8,6 +8,7 @@ public enum SecretsError: ReportableError, Equatable {
     /// The system gave no memory; the context is its error number.
     case memoryUnavailable(CInt)
 
+    /// The stable name of the error.
     public var code: String {
         switch self {
         case .countOutOfRange: "secret_size_out_of_range"
@@ -15,6 +16,7 @@ public enum SecretsError: ReportableError, Equatable {
         }
     }
 
+    /// What kind of trouble it is.
     public var category: ErrorCategory {
         switch self {
         case .countOutOfRange: .usage
@@ -22,6 +24,7 @@ public enum SecretsError: ReportableError, Equatable {
         }
     }
 
+    /// What happened, in one clause.
     public var summary: String {
         switch self {
         case .countOutOfRange: "a secret must have 0 to \(SecretBytes.maximumCount) bytes"
@@ -29,6 +32,7 @@ public enum SecretsError: ReportableError, Equatable {
         }
     }
 
+    /// What to do next, in one clause.
     public var hint: String {
         switch self {
         case .countOutOfRange: "check that this is the key file or passphrase you meant"

@@ -61,7 +61,8 @@ public enum DatabaseCondition: Sendable, Equatable {
         case .wrongKey: "put the current database file back, or restore a snapshot of it"
         case .keyOfAnotherDatabase: "a file was put in the wrong place: find where it belongs; do not delete it"
         case .unknownKey: "check that this keyring belongs to this store; do not delete the file"
-        case .plaintext: "somebody put an unencrypted file here: move it away and import it with 'strongroom profile import'"
+        case .plaintext:
+            "somebody put an unencrypted file here: move it away and import it with 'strongroom profile import'"
         case .headerDamaged, .pagesDamaged, .truncated:
             "leave the file as it is, copy the whole profile directory somewhere safe, and restore from a backup"
         case .missing: "check that the disk is mounted; otherwise restore the file from a backup"

@@ -33,7 +33,8 @@ struct CopiedTable: Sendable {
     }
 
     static func exists(_ name: String, in connection: OpaquePointer) throws -> Bool {
-        let statement = try RawStatement("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", on: connection)
+        let statement = try RawStatement(
+            "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?", on: connection)
         try statement.bind(name, at: 1)
         return try statement.step()
     }
@@ -45,7 +46,8 @@ struct CopiedTable: Sendable {
         let stored = info.filter { $0[2] == "0" }.map { RawSQL.quoted($0[0] ?? "") }
         let hasKey = info.contains { $0[1] != "0" }
         let hasKeyIndex =
-            try RawSQL.integer("SELECT count(*) FROM pragma_index_list(\(literal)) WHERE origin = 'pk'", on: connection) != 0
+            try RawSQL.integer("SELECT count(*) FROM pragma_index_list(\(literal)) WHERE origin = 'pk'", on: connection)
+            != 0
         // A primary key without an index of its own is the rowid under another name.
         let isRowidShown = isWithoutRowid || (hasKey && !hasKeyIndex)
         let taken = Set(info.map { ($0[0] ?? "").lowercased() })
@@ -166,7 +168,8 @@ struct DatabaseCopy {
     /// Runs the schema's own SQL.
     private func create(_ condition: String) throws {
         let rows = try RawSQL.texts(
-            "SELECT sql FROM sqlite_schema WHERE \(condition) AND name <> '\(Bookkeeping.table)' ORDER BY rowid", on: source)
+            "SELECT sql FROM sqlite_schema WHERE \(condition) AND name <> '\(Bookkeeping.table)' ORDER BY rowid",
+            on: source)
         for row in rows {
             do {
                 try RawSQL.execute(row[0] ?? "", on: target)
@@ -211,9 +214,13 @@ struct DatabaseContents: Equatable {
             ORDER BY type, name
             """, on: connection)
         settings = try ["user_version", "application_id"].map { try RawSQL.integer("PRAGMA \($0)", on: connection) }
-        let tables = try known ?? CopiedTable.all(of: connection).map { table in
-            (table, try TableDigest.read(table, of: connection) { _ in })
+        let tables =
+            try known
+            ?? CopiedTable.all(of: connection).map { table in
+                (table, try TableDigest.read(table, of: connection) { _ in })
+            }
+        digests = Dictionary(tables.filter { $0.digest.rows > 0 }.map { ($0.table.name, $0.digest) }) { first, _ in
+            first
         }
-        digests = Dictionary(tables.filter { $0.digest.rows > 0 }.map { ($0.table.name, $0.digest) }) { first, _ in first }
     }
 }

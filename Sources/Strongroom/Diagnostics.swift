@@ -100,7 +100,8 @@ extension Store {
             global: try state(of: .global, status),
             profile: try profile.map { try state(of: .profile($0.id), status) },
             posture: .init(
-                policy: policy.name, policyDigest: policy.digest, violations: try policyViolations(now: now).map(\.code),
+                policy: policy.name, policyDigest: policy.digest,
+                violations: try policyViolations(now: now).map(\.code),
                 unlockers: status.unlockers.count, rootKeyVersion: root?.version ?? 0,
                 rootKeyAgeDays: root?.ageDays ?? 0, isMemoryLocked: MemoryLock.failure == nil,
                 profiles: registered.count,

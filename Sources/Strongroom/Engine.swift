@@ -71,7 +71,8 @@ enum Engine {
                 output[1] = UInt8(ascii: "'")
                 Hex.encode(key, into: UnsafeMutableRawBufferPointer(rebasing: output[2..<(2 + keyDigits)]))
                 salt.withUnsafeBytes {
-                    Hex.encode($0, into: UnsafeMutableRawBufferPointer(rebasing: output[(2 + keyDigits)..<(length - 1)]))
+                    Hex.encode(
+                        $0, into: UnsafeMutableRawBufferPointer(rebasing: output[(2 + keyDigits)..<(length - 1)]))
                 }
                 output[length - 1] = UInt8(ascii: "'")
             }

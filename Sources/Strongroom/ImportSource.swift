@@ -74,7 +74,8 @@ final class OpenImportSource {
         self.source = source
         self.before = before
         self.staging = staging
-        try RawSQL.execute("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA query_only = ON", on: connection.handle)
+        try RawSQL.execute(
+            "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA query_only = ON", on: connection.handle)
     }
 
     deinit {
@@ -151,7 +152,9 @@ final class OpenImportSource {
     private static func openEncrypted(
         _ uri: String, _ flags: CInt, _ source: ImportSource
     ) throws -> (RawConnection, ImportReport.SourceKind) {
-        guard let passphrase = source.passphrase else { throw StrongroomError(.importSource(.notADatabase), source.path) }
+        guard let passphrase = source.passphrase else {
+            throw StrongroomError(.importSource(.notADatabase), source.path)
+        }
         for (kind, compatibility) in [(ImportReport.SourceKind.sqlcipher4, 4), (.sqlcipher3, 3)] {
             let connection = try RawConnection(uri: uri, flags: flags, place: source.path)
             let keyed = passphrase.withSecret { secret in

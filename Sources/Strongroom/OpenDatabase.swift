@@ -141,7 +141,8 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
     }
 
     /// To SQLite, a damaged page and a wrong key are the same. We know that the key is right, so it is damage.
-    private static func explain(_ error: any Error, _ diagnosis: Diagnosis, _ files: DatabaseFiles) throws -> any Error {
+    private static func explain(_ error: any Error, _ diagnosis: Diagnosis, _ files: DatabaseFiles) throws -> any Error
+    {
         guard let error = error as? DatabaseError else { return error }
         if [.SQLITE_NOTADB, .SQLITE_CORRUPT].contains(error.resultCode) {
             let condition = try diagnosis.ofAllPages()
@@ -173,7 +174,8 @@ enum Bookkeeping {
     private static let epochName = "epoch"
 
     static func create(_ db: Database) throws {
-        try db.execute(sql: "CREATE TABLE \(table) (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID")
+        try db.execute(
+            sql: "CREATE TABLE \(table) (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID")
         try set(epochName, to: 0, db)
     }
 

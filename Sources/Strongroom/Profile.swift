@@ -94,12 +94,14 @@ extension Store {
             }
             try open.close()
             try withGlobal { try $0.write { try ProfileRegistry.add(info, name: name, $0) } }
-            logger.info("profile_created", metadata: ["profile": "\(id)"])
+            logger.debug("profile_created", metadata: ["profile": "\(id)"])
             return (info, filling)
         } catch {
             // Whether a commit that failed took place is for the registry to say. Only what it surely does not know was
             // never acknowledged, and may go.
-            guard let isUnknown = try? withGlobal({ try $0.read { try ProfileRegistry.find(id, $0) == nil } }), isUnknown else {
+            guard let isUnknown = try? withGlobal({ try $0.read { try ProfileRegistry.find(id, $0) == nil } }),
+                isUnknown
+            else {
                 throw error
             }
             if (try? StrictFiles.exists(files.directory)) == true { try? DurableFiles.removeTree(files.directory) }

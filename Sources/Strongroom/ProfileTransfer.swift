@@ -71,7 +71,7 @@ extension Store {
             return ImportReport(
                 kind: opened.kind, tables: copied.map { .init(name: $0.table.name, rows: $0.digest.rows) })
         }
-        logger.info("profile_imported", metadata: ["profile": "\(made.info.id)", "rows": "\(made.filling.rows)"])
+        logger.debug("profile_imported", metadata: ["profile": "\(made.info.id)", "rows": "\(made.filling.rows)"])
         return (made.info, made.filling)
     }
 

@@ -96,7 +96,8 @@ public final class Store: Sendable {
             try DurableFiles.replace(policyPath(in: directory), with: policyBytes)
             try DurableFiles.createDirectory(DatabaseFiles.profilesDirectory(in: directory))
             try keyring.createEnvelope(for: .global, pageFormat: policy.pageFormat)
-            let store = Store(directory: directory, document: document, policy: policy, keyring: keyring, logger: logger)
+            let store = Store(
+                directory: directory, document: document, policy: policy, keyring: keyring, logger: logger)
             try store.withGlobal(isNew: true) { try ProfileRegistry.create(in: $0, keyringSequence: keyring.sequence) }
             try keyring.write(document, to: documentPath(in: directory))
             return store
@@ -141,7 +142,8 @@ public final class Store: Sendable {
                 throw StrongroomError(.policyChanged, policyPath)
             }
             let policy = try KeyPolicy(parsing: bytes, file: "policy.yaml")
-            let store = Store(directory: directory, document: document, policy: policy, keyring: keyring, logger: logger)
+            let store = Store(
+                directory: directory, document: document, policy: policy, keyring: keyring, logger: logger)
             try store.noticeRollback()
             return store
         } catch {
@@ -208,7 +210,8 @@ public final class Store: Sendable {
             try open.close()
         } catch {
             // What `body` wrote was committed, and is durable; the next one to open brings the rest up to date.
-            logger.warning("global_close_incomplete", metadata: ["code": "\((error as? any ReportableError)?.code ?? "")"])
+            logger.warning(
+                "global_close_incomplete", metadata: ["code": "\((error as? any ReportableError)?.code ?? "")"])
         }
         return result
     }

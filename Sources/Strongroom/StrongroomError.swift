@@ -43,6 +43,7 @@ public struct StrongroomError: ReportableError, Equatable {
         self.place = place
     }
 
+    /// The stable name of the error.
     public var code: String {
         switch reason {
         case .storeMissing: "store_missing"
@@ -65,6 +66,7 @@ public struct StrongroomError: ReportableError, Equatable {
         }
     }
 
+    /// What kind of trouble it is.
     public var category: ErrorCategory {
         switch reason {
         case .storeMissing, .profileNotFound: .notFound
@@ -103,6 +105,7 @@ public struct StrongroomError: ReportableError, Equatable {
         }
     }
 
+    /// What happened, in one clause.
     public var summary: String {
         switch reason {
         case .storeMissing: "there is no store here"
@@ -115,7 +118,8 @@ public struct StrongroomError: ReportableError, Equatable {
         case .profileNameInvalid(let problem): "a profile name \(problem.rule)"
         case .profileInUse(let process): "\(Self.name(of: process)) has this profile open"
         case .database(let condition): condition.summary
-        case .engineIsNotSQLCipher: "the SQL engine of this process is not SQLCipher 4.5.6 or newer; nothing was written"
+        case .engineIsNotSQLCipher:
+            "the SQL engine of this process is not SQLCipher 4.5.6 or newer; nothing was written"
         case .engineSettingRefused(let setting): "the SQL engine did not take the setting \(setting.rawValue)"
         case .sqlite(let code, let stage): "the SQL engine refused (SQLite result \(code), during \(stage.rawValue))"
         case .importSource(let problem): problem.summary
@@ -125,11 +129,13 @@ public struct StrongroomError: ReportableError, Equatable {
         }
     }
 
+    /// What to do next, in one clause.
     public var hint: String {
         switch reason {
         case .storeMissing: "check --store, or make one with 'strongroom init'"
         case .storeExists: "open it, or choose an empty directory"
-        case .policyChanged: "put the original policy.yaml back; 'strongroom policy check' shows what the store keeps to"
+        case .policyChanged:
+            "put the original policy.yaml back; 'strongroom policy check' shows what the store keeps to"
         case .storeLocked: "open the store again"
         case .storeInUse: "wait a moment and try again; the global database is held only while it is read or written"
         case .profileNotFound: "'strongroom profile list' shows the profiles"

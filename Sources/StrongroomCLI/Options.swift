@@ -98,10 +98,12 @@ struct NewUnlockerOptions: ParsableArguments {
     func secrets() throws -> [(secret: UnlockSecret, label: String)] {
         var secrets: [(UnlockSecret, String)] = []
         if let newPassphraseFd {
-            secrets.append((try .passphrase(SecretInput.passphrase(descriptor: newPassphraseFd)), label ?? "passphrase"))
+            secrets.append(
+                (try .passphrase(SecretInput.passphrase(descriptor: newPassphraseFd)), label ?? "passphrase"))
         }
         if let newPassphraseCommand {
-            secrets.append((try .passphrase(SecretInput.passphrase(command: newPassphraseCommand)), label ?? "passphrase"))
+            secrets.append(
+                (try .passphrase(SecretInput.passphrase(command: newPassphraseCommand)), label ?? "passphrase"))
         }
         if newPassphrase { secrets.append((try .passphrase(SecretInput.newPassphrase()), label ?? "passphrase")) }
         if let newKeyFile { secrets.append((try .makeKeyFile(FilePath(newKeyFile)), label ?? "key file")) }

@@ -14,13 +14,17 @@ import Testing
         directory = try TemporaryDirectory()
         store = directory.appending("store")
         key = directory.appending("key")
-        let outcome = try ChildProcess.run("strongroom", ["init", "--store", store.string, "--new-key-file", key.string])
+        let outcome = try ChildProcess.run(
+            "strongroom", ["init", "--store", store.string, "--new-key-file", key.string])
         #expect(outcome.status == 0, "\(outcome.errorText)")
     }
 
-    private func run(_ arguments: String..., input: String? = nil, environment: [String: String] = [:]) throws -> ChildProcess.Outcome {
+    private func run(_ arguments: String..., input: String? = nil, environment: [String: String] = [:]) throws
+        -> ChildProcess.Outcome
+    {
         try ChildProcess.run(
-            "strongroom", arguments, environment: ["STRONGROOM_STORE": store.string].merging(environment) { $1 }, input: input)
+            "strongroom", arguments, environment: ["STRONGROOM_STORE": store.string].merging(environment) { $1 },
+            input: input)
     }
 
     private func json(_ outcome: ChildProcess.Outcome) throws -> [String: Any] {
@@ -28,7 +32,9 @@ import Testing
     }
 
     private func shell(_ command: String) throws -> ChildProcess.Outcome {
-        try ChildProcess.shell(command.replacing("strongroom ", with: "\(ChildProcess.products.appending("strongroom")) "), environment: ["STRONGROOM_STORE": store.string])
+        try ChildProcess.shell(
+            command.replacing("strongroom ", with: "\(ChildProcess.products.appending("strongroom")) "),
+            environment: ["STRONGROOM_STORE": store.string])
     }
 
     @Test func aDayWithAStore() throws {
@@ -37,17 +43,22 @@ import Testing
         let id = try #require(try json(created)["id"] as? String)
         #expect(ProfileID(id) != nil)
 
-        let imported = try run("profile", "import", "--key-file", key.string, "--json", "Maps", "/usr/share/proj/proj.db")
+        let imported = try run(
+            "profile", "import", "--key-file", key.string, "--json", "Maps", "/usr/share/proj/proj.db")
         #expect(imported.status == 0, "\(imported.errorText)")
         #expect((try json(imported)["tables"] as? [Any])?.count == 36)
         #expect(imported.errors.isEmpty)
 
         let list = try run("--json", "profile", "list", "--key-file", key.string)
-        #expect((try json(list)["profiles"] as? [[String: Any]])?.compactMap { $0["name"] as? String } == ["Maps", "Work"])
+        #expect(
+            (try json(list)["profiles"] as? [[String: Any]])?.compactMap { $0["name"] as? String } == ["Maps", "Work"])
 
-        let sql = try run("profile", "sql", "--key-file", key.string, "--json", "maps", "SELECT count(*) AS n FROM unit_of_measure")
+        let sql = try run(
+            "profile", "sql", "--key-file", key.string, "--json", "maps", "SELECT count(*) AS n FROM unit_of_measure")
         #expect(((try json(sql)["rows"] as? [[String: Any]])?.first?["n"] as? Int ?? 0) > 10)
-        let piped = try run("profile", "sql", "--key-file", key.string, id, "-", input: "CREATE TABLE t (a, b); INSERT INTO t VALUES (1, x'00ff'); SELECT * FROM t;")
+        let piped = try run(
+            "profile", "sql", "--key-file", key.string, id, "-",
+            input: "CREATE TABLE t (a, b); INSERT INTO t VALUES (1, x'00ff'); SELECT * FROM t;")
         #expect(piped.outputText.contains("x'00ff'"))
 
         let status = try run("key", "status", "--key-file", key.string, "--json")
@@ -78,11 +89,25 @@ import Testing
             (["profile", "create", "--key-file", key.string, "work"], 2, "error[profile_exists]"),
             (["profile", "create", "--key-file", key.string, "a/b"], 2, "error[profile_name_invalid]"),
             (["profile", "import", "--key-file", key.string, "X", "/nonexistent"], 10, "error[import_source_missing]"),
-            (["profile", "import", "--key-file", key.string, "X", "/etc/passwd"], 2, "error[import_source_not_a_database]"),
-            (["profile", "export", "--key-file", key.string, "Work", "/tmp/never"], 2, "error[plaintext_not_confirmed]"),
+            (
+                ["profile", "import", "--key-file", key.string, "X", "/etc/passwd"], 2,
+                "error[import_source_not_a_database]"
+            ),
+            (
+                ["profile", "export", "--key-file", key.string, "Work", "/tmp/never"], 2,
+                "error[plaintext_not_confirmed]"
+            ),
             (["init", "--new-key-file", directory.appending("k2").string], 2, "error[store_exists]"),
-            (["init", "--store", directory.appending("s2").string, "--policy", "strict", "--new-key-file", directory.appending("k3").string], 15, "error[too_few_unlockers]"),
-            (["init", "--store", directory.appending("s2").string, "--new-key-file", key.string], 2, "error[file_exists]"),
+            (
+                [
+                    "init", "--store", directory.appending("s2").string, "--policy", "strict", "--new-key-file",
+                    directory.appending("k3").string,
+                ], 15, "error[too_few_unlockers]"
+            ),
+            (
+                ["init", "--store", directory.appending("s2").string, "--new-key-file", key.string], 2,
+                "error[file_exists]"
+            ),
             (["init", "--store", directory.appending("s2").string], 2, "Say what shall open the store"),
             (["policy", "check", "/etc/hostname"], 2, "error[policy_"),
             (["unlocker", "remove", "--key-file", key.string, "ulk_none"], 10, "error[unlocker_not_found]"),
@@ -98,10 +123,14 @@ import Testing
             #expect(outcome.errorText.contains(text), "\(arguments): \(outcome.errorText)")
             #expect(outcome.output.isEmpty, "\(arguments)")
         }
-        #expect(try ChildProcess.run("strongroom", ["profile", "list"], environment: ["STRONGROOM_STORE": ""]).status == 2)
+        #expect(
+            try ChildProcess.run("strongroom", ["profile", "list"], environment: ["STRONGROOM_STORE": ""]).status == 2)
         #expect(try TestFiles.snapshot(store, ignoring: ignored) == before)
         // No key file is left behind by an init that failed.
-        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path.string).sorted() == ["key", "store", "wrong"])
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: directory.path.string).sorted() == [
+                "key", "store", "wrong",
+            ])
     }
 
     @Test func aProfileThatIsOpenElsewhereIs11() throws {
@@ -118,7 +147,8 @@ import Testing
     }
 
     @Test func damageIsOneInDiagnoseAndThirteenInUse() throws {
-        let id = try #require(try json(try run("profile", "create", "--key-file", key.string, "--json", "Work"))["id"] as? String)
+        let id = try #require(
+            try json(try run("profile", "create", "--key-file", key.string, "--json", "Work"))["id"] as? String)
         try TestFiles.edit(store.appending("profiles").appending(id).appending("profile.db")) { $0[100] ^= 1 }
         let diagnosis = try run("diagnose", "--key-file", key.string, "--profile", "Work")
         #expect(diagnosis.status == 1)
@@ -129,15 +159,23 @@ import Testing
     }
 
     @Test func unlockersAreManaged() throws {
-        let added = try shell("strongroom unlocker add --key-file \(key) --new-passphrase-fd 3 --label laptop 3<<< 'a passphrase that is long'")
+        let added = try shell(
+            "strongroom unlocker add --key-file \(key) --new-passphrase-fd 3 --label laptop 3<<< 'a passphrase that is long'"
+        )
         #expect(added.status == 0, "\(added.errorText)")
         let id = added.outputText.trimmingCharacters(in: .newlines)
         #expect(try shell("strongroom profile list --passphrase-fd 3 3<<< 'a passphrase that is long'").status == 0)
-        #expect(try shell("strongroom profile list --passphrase-command \"printf 'a passphrase that is long'\"").status == 0)
+        #expect(
+            try shell("strongroom profile list --passphrase-command \"printf 'a passphrase that is long'\"").status == 0
+        )
         #expect(try shell("strongroom profile list --passphrase-fd 3 3<<< 'a passphrase that is lone'").status == 12)
-        #expect(try shell("strongroom unlocker change --key-file \(key) \(id) --new-passphrase-command 'echo short'").status == 15)
+        #expect(
+            try shell("strongroom unlocker change --key-file \(key) \(id) --new-passphrase-command 'echo short'").status
+                == 15)
 
-        let changed = try shell("strongroom unlocker change --key-file \(key) \(id) --new-passphrase-command 'echo another long passphrase'")
+        let changed = try shell(
+            "strongroom unlocker change --key-file \(key) \(id) --new-passphrase-command 'echo another long passphrase'"
+        )
         #expect(changed.status == 0, "\(changed.errorText)")
         #expect(changed.errorText.contains("no revocation"))
         #expect(try shell("strongroom profile list --passphrase-command 'echo another long passphrase'").status == 0)
@@ -148,7 +186,8 @@ import Testing
         #expect(try json(run("unlocker", "list", "--json", "--key-file", key.string))["verified"] as? Bool == true)
         let changedID = changed.outputText.trimmingCharacters(in: .newlines)
         #expect(try run("unlocker", "remove", "--key-file", key.string, changedID).status == 0)
-        let last = try #require((try json(run("unlocker", "list", "--json"))["unlockers"] as? [[String: Any]])?.first?["id"] as? String)
+        let last = try #require(
+            (try json(run("unlocker", "list", "--json"))["unlockers"] as? [[String: Any]])?.first?["id"] as? String)
         let refused = try run("unlocker", "remove", "--key-file", key.string, last)
         #expect(refused.status == 15)
         #expect(refused.errorText.contains("error[too_few_unlockers]"))

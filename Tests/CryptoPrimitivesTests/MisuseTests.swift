@@ -21,7 +21,9 @@ import Testing
                 }
             }
         }
-        #expect(throws: CryptoError.authenticationFailed) { _ = try AESGCM.open(sealed, key: key, associatedData: [1, 2]) }
+        #expect(throws: CryptoError.authenticationFailed) {
+            _ = try AESGCM.open(sealed, key: key, associatedData: [1, 2])
+        }
         #expect(throws: CryptoError.authenticationFailed) { _ = try AESGCM.open([], key: key, associatedData: []) }
         #expect(throws: CryptoError.authenticationFailed) {
             _ = try AESGCM.open(Array(sealed.dropLast()), key: key, associatedData: [1, 2, 3])
@@ -30,7 +32,9 @@ import Testing
 
     @Test func twoSealsOfTheSameValueDiffer() throws {
         let key = try secret(32)
-        #expect(try AESGCM.seal(secret(8), key: key, associatedData: []) != AESGCM.seal(secret(8), key: key, associatedData: []))
+        #expect(
+            try AESGCM.seal(secret(8), key: key, associatedData: [])
+                != AESGCM.seal(secret(8), key: key, associatedData: []))
     }
 
     @Test(arguments: [0, 16, 31, 33])
@@ -69,7 +73,8 @@ import Testing
     /// A peer whose key forces the shared secret to zero (RFC 7748 section 6.1).
     @Test func pointsOfSmallOrderAreRefused() throws {
         #expect(throws: CryptoError.self) {
-            _ = try X25519.sharedSecret(privateKey: X25519.makePrivateKey(), publicKey: [UInt8](repeating: 0, count: 32))
+            _ = try X25519.sharedSecret(
+                privateKey: X25519.makePrivateKey(), publicKey: [UInt8](repeating: 0, count: 32))
         }
     }
 

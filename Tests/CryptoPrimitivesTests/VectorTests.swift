@@ -17,7 +17,8 @@ import Testing
             "530f8afbc74536b9a963b4f1c4cb738b"
         ),
         (
-            String(repeating: "00", count: 32), String(repeating: "00", count: 12), String(repeating: "00", count: 16), "",
+            String(repeating: "00", count: 32), String(repeating: "00", count: 12), String(repeating: "00", count: 16),
+            "",
             "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919"
         ),
         (
@@ -67,7 +68,8 @@ import Testing
             "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865"
         ),
         (
-            (0x00...0x4f).map { Hex.encode([UInt8($0)]) }.joined(), (0x60...0xaf).map { Hex.encode([UInt8($0)]) }.joined(),
+            (0x00...0x4f).map { Hex.encode([UInt8($0)]) }.joined(),
+            (0x60...0xaf).map { Hex.encode([UInt8($0)]) }.joined(),
             (0xb0...0xff).map { Hex.encode([UInt8($0)]) }.joined(),
             "b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c59045a99cac7827271cb41c65e590e09da3275600c2f09b8367793a9aca3db71cc30c58179ec3e87c14c01d5c1f3434f1d87"
         ),
@@ -111,21 +113,27 @@ import Testing
             algorithm: .sha256, count: 64)
         #expect(
             hex(sha256)
-                == "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc49ca9cccf179b645991664b39d77ef317c71b845b1e30bd509112041d3a19783")
+                == "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc49ca9cccf179b645991664b39d77ef317c71b845b1e30bd509112041d3a19783"
+        )
         let sha512 = try PBKDF2.deriveUnbounded(
             from: SecretBytes(testing: Array("password".utf8)), salt: Array("salt".utf8), iterations: 1,
             algorithm: .sha512, count: 64)
         #expect(
             hex(sha512)
-                == "867f70cf1ade02cff3752599a3a53dc4af34c7a669815ae5d513554e1c8cf252c02d470a285a0501bad999bfe943c08f050235d7d68b1da55e63f73b60a57fce")
+                == "867f70cf1ade02cff3752599a3a53dc4af34c7a669815ae5d513554e1c8cf252c02d470a285a0501bad999bfe943c08f050235d7d68b1da55e63f73b60a57fce"
+        )
     }
 
     /// RFC 7748 section 6.1.
     @Test func x25519() throws {
         let alice = try secret("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a")
         let bob = try secret("5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb")
-        #expect(Hex.encode(try X25519.publicKey(of: alice)) == "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a")
-        #expect(Hex.encode(try X25519.publicKey(of: bob)) == "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f")
+        #expect(
+            Hex.encode(try X25519.publicKey(of: alice))
+                == "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a")
+        #expect(
+            Hex.encode(try X25519.publicKey(of: bob))
+                == "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f")
         let shared = "4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742"
         #expect(hex(try X25519.sharedSecret(privateKey: alice, publicKey: X25519.publicKey(of: bob))) == shared)
         #expect(hex(try X25519.sharedSecret(privateKey: bob, publicKey: X25519.publicKey(of: alice))) == shared)

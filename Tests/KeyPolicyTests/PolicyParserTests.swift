@@ -3,7 +3,8 @@ import Testing
 @testable import KeyPolicy
 
 @Suite struct PolicyParserTests {
-    private static let text = (try? KeyPolicy.shippedBytes(named: "default")).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    private static let text =
+        (try? KeyPolicy.shippedBytes(named: "default")).map { String(decoding: $0, as: UTF8.self) } ?? ""
 
     /// The lines that give a key a value.
     private static let valueLines = text.split(separator: "\n").filter {
@@ -24,7 +25,9 @@ import Testing
 
     /// The line on which `text` stands in the default policy, counted from 1.
     private func line(of text: String) -> Int? {
-        Self.text.split(separator: "\n", omittingEmptySubsequences: false).firstIndex { $0.contains(text) }.map { $0 + 1 }
+        Self.text.split(separator: "\n", omittingEmptySubsequences: false).firstIndex { $0.contains(text) }.map {
+            $0 + 1
+        }
     }
 
     @Test(arguments: KeyPolicy.shippedNames)
@@ -62,7 +65,8 @@ import Testing
         for line in Self.valueLines {
             // A section that had only this key is empty then, and no section any more.
             let reason = error(Self.text.replacing(line, with: ""))?.reason
-            #expect(reason == .missingKey || reason == .wrongType(expected: "a section with keys of its own"), "\(line)")
+            #expect(
+                reason == .missingKey || reason == .wrongType(expected: "a section with keys of its own"), "\(line)")
         }
     }
 
@@ -134,7 +138,8 @@ import Testing
             ])
         let sound = KeyPosture(
             unlockers: [
-                .init(kind: .passphrase, derivation: .scrypt(try .init(logN: 18))), .init(kind: .keyFile, derivation: nil),
+                .init(kind: .passphrase, derivation: .scrypt(try .init(logN: 18))),
+                .init(kind: .keyFile, derivation: nil),
             ], rootKeyAgeDays: 180, dataKeyAgeDays: [90])
         #expect(policy.violations(in: sound).isEmpty)
     }

@@ -13,7 +13,9 @@ import Testing
     init() throws { test = try TestKeyring() }
 
     /// Every state of the disk after `change`, opened with a key that opened the keyring before.
-    private func enumerate(_ name: String, expecting sequences: ClosedRange<Int>, _ change: (UnlockedKeyring) throws -> Void) throws {
+    private func enumerate(
+        _ name: String, expecting sequences: ClosedRange<Int>, _ change: (UnlockedKeyring) throws -> Void
+    ) throws {
         let keyring = try test.create()
         let initial = try TestFiles.snapshot(test.path)
         let probe = RecordingProbe()
@@ -26,7 +28,9 @@ import Testing
             let opened = try LockedKeyring(in: directory.path).unlock(with: TestKeyring.key())
             found.insert(opened.sequence)
             #expect(sequences.contains(opened.sequence))
-            for scope in try TestFiles.tree(directory.path.appending("envelopes")).compactMap({ KeyScope($0.stem ?? "") }) {
+            for scope in try TestFiles.tree(directory.path.appending("envelopes")).compactMap({
+                KeyScope($0.stem ?? "")
+            }) {
                 _ = try opened.dataKey(generation: 1, of: opened.envelope(for: scope))
             }
         }
@@ -36,7 +40,9 @@ import Testing
     }
 
     @Test func addingAnUnlocker() throws {
-        try enumerate("unlocker add", expecting: 1...2) { try $0.addUnlocker(TestKeyring.key(1), label: "", policy: test.policy) }
+        try enumerate("unlocker add", expecting: 1...2) {
+            try $0.addUnlocker(TestKeyring.key(1), label: "", policy: test.policy)
+        }
     }
 
     @Test func changingAnUnlocker() throws {

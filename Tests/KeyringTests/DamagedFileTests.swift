@@ -28,7 +28,8 @@ import Testing
     private func openEnvelope() throws { _ = try keyring.dataKey(generation: 1, of: keyring.envelope(for: scope)) }
 
     /// Puts changed bytes in a file's place, and answers what opening it says.
-    private func outcome(_ bytes: [UInt8], in file: FilePath, _ open: () throws -> Void) throws -> KeyringError.Reason? {
+    private func outcome(_ bytes: [UInt8], in file: FilePath, _ open: () throws -> Void) throws -> KeyringError.Reason?
+    {
         let original = try TestFiles.read(file)
         try TestFiles.write(bytes, to: file)
         let reason = reason(open)
@@ -175,7 +176,9 @@ import Testing
         #expect(try outcome(envelope, in: envelopeFile, openEnvelope) == .belongsToAnotherKeyring(.envelope))
         // The same key file opens the other keyring: what this one knows of it must not be written over.
         try TestFiles.write(try TestFiles.read(other.file), to: test.file)
-        #expect(reason { try keyring.addUnlocker(TestKeyring.key(1), label: "", policy: test.policy) } == .belongsToAnotherKeyring(.keyring))
+        #expect(
+            reason { try keyring.addUnlocker(TestKeyring.key(1), label: "", policy: test.policy) }
+                == .belongsToAnotherKeyring(.keyring))
     }
 
     @Test func aFileThatIsTooLongIsNotRead() throws {

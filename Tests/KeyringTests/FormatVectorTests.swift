@@ -27,7 +27,8 @@ import Testing
         let envelope = try keyring.createEnvelope(for: scope, pageFormat: test.policy.pageFormat)
         try TestFiles.write(try TestFiles.read(test.file), to: Self.vectors.appending("keyring-v1.json"), mode: 0o644)
         let envelopeFile = test.path.appending("envelopes").appending("\(Self.profile).json")
-        try TestFiles.write(try TestFiles.read(envelopeFile), to: Self.vectors.appending("envelope-v1.json"), mode: 0o644)
+        try TestFiles.write(
+            try TestFiles.read(envelopeFile), to: Self.vectors.appending("envelope-v1.json"), mode: 0o644)
         let text = """
             # Vectors
 
@@ -51,7 +52,8 @@ import Testing
         try TestFiles.write(
             try TestFiles.read(Self.vectors.appending("keyring-v1.json")), to: directory.appending("keyring.json"))
         try TestFiles.write(
-            try TestFiles.read(Self.vectors.appending("envelope-v1.json")), to: envelopes.appending("\(Self.profile).json"))
+            try TestFiles.read(Self.vectors.appending("envelope-v1.json")),
+            to: envelopes.appending("\(Self.profile).json"))
         let expected = String(decoding: try TestFiles.read(Self.vectors.appending("README.md")), as: UTF8.self)
         let scope = try #require(KeyScope(Self.profile))
         for secret in [try keyFileSecret(), try TestKeyring.passphrase(Self.passphrase)] {
@@ -64,6 +66,9 @@ import Testing
     }
 
     private func proof(of keyring: UnlockedKeyring) throws -> String {
-        Hex.encode(try keyring.withRootKey(1) { try HMAC.tag(of: Array("strongroom vector".utf8), key: $0, algorithm: .sha256) })
+        Hex.encode(
+            try keyring.withRootKey(1) {
+                try HMAC.tag(of: Array("strongroom vector".utf8), key: $0, algorithm: .sha256)
+            })
     }
 }

@@ -11,12 +11,13 @@ import Testing
 
 /// A keyring in a directory of its own.
 struct TestKeyring {
-    let directory = try! TemporaryDirectory()
+    let directory: TemporaryDirectory
     var path: FilePath { directory.appending("keyring") }
     var file: FilePath { path.appending("keyring.json") }
     let policy: KeyPolicy
 
     init(policy edits: [(String, String)] = [("scryptLogN: 17", "scryptLogN: 15")]) throws {
+        directory = try TemporaryDirectory()
         var text = String(decoding: try KeyPolicy.shippedBytes(named: "default"), as: UTF8.self)
         for (old, new) in edits { text = text.replacing(old, with: new) }
         policy = try KeyPolicy(parsing: Array(text.utf8), file: "test")
@@ -72,7 +73,9 @@ func reason(_ body: () throws -> Void) -> KeyringError.Reason? {
         try test.create([TestKeyring.key(), TestKeyring.passphrase()])
         #expect(reason { _ = try test.unlock(TestKeyring.key(1)) } == .unlockFailed)
         #expect(reason { _ = try test.unlock(TestKeyring.passphrase("a long enough passphrasE")) } == .unlockFailed)
-        #expect(reason { _ = try test.unlock(.recoveryKey(.init(testing: Array(repeating: 1, count: 32)))) } == .unlockFailed)
+        #expect(
+            reason { _ = try test.unlock(.recoveryKey(.init(testing: Array(repeating: 1, count: 32)))) }
+                == .unlockFailed)
     }
 
     @Test func aKeyringIsNotMadeTwice() throws {
@@ -83,22 +86,31 @@ func reason(_ body: () throws -> Void) -> KeyringError.Reason? {
     }
 
     @Test func policiesAreKept() throws {
-        let strict = try TestKeyring(policy: [("required: 1", "required: 2"), ("allowed: [passphrase, keyFile, recovery]", "allowed: [keyFile]")])
+        let strict = try TestKeyring(policy: [
+            ("required: 1", "required: 2"), ("allowed: [passphrase, keyFile, recovery]", "allowed: [keyFile]"),
+        ])
         #expect(reason { try strict.create() } == .tooFewUnlockers(required: 2))
         #expect(reason { try strict.create([TestKeyring.key(), TestKeyring.passphrase()]) } == .unlockerKindForbidden)
         #expect(try !StrictFiles.exists(strict.path))
-        #expect(reason { try test.create([TestKeyring.passphrase("too short")]) } == .passphraseTooShort(minimumBytes: 12))
+        #expect(
+            reason { try test.create([TestKeyring.passphrase("too short")]) } == .passphraseTooShort(minimumBytes: 12))
         #expect(reason { _ = try UnlockSecret.key(.init(testing: [1])) } == .keyLength(minimumBytes: 32))
         let keyring = try strict.create([TestKeyring.key(), TestKeyring.key(1)])
-        #expect(reason { try keyring.removeUnlocker(keyring.unlockers[0].id, policy: strict.policy) } == .tooFewUnlockers(required: 2))
+        #expect(
+            reason { try keyring.removeUnlocker(keyring.unlockers[0].id, policy: strict.policy) }
+                == .tooFewUnlockers(required: 2))
         #expect(try LockedKeyring(in: strict.path).unlockers.count == 2)
     }
 
     @Test func unlockersAreAddedChangedAndRemoved() throws {
         let keyring = try test.create()
         let added = try keyring.addUnlocker(TestKeyring.key(1), label: "second", policy: test.policy)
-        #expect(reason { try keyring.addUnlocker(TestKeyring.key(1), label: "again", policy: test.policy) } == .unlockerExists)
-        #expect(reason { try keyring.addUnlocker(TestKeyring.key(2), label: "a\u{7}b", policy: test.policy) } == .labelInvalid)
+        #expect(
+            reason { try keyring.addUnlocker(TestKeyring.key(1), label: "again", policy: test.policy) }
+                == .unlockerExists)
+        #expect(
+            reason { try keyring.addUnlocker(TestKeyring.key(2), label: "a\u{7}b", policy: test.policy) }
+                == .labelInvalid)
         try test.unlock(TestKeyring.key(1)).lock()
 
         let changed = try keyring.changeUnlocker(added, to: TestKeyring.key(3), policy: test.policy)
@@ -110,9 +122,13 @@ func reason(_ body: () throws -> Void) -> KeyringError.Reason? {
         try keyring.removeUnlocker(changed, policy: test.policy)
         #expect(reason { _ = try test.unlock(TestKeyring.key(3)) } == .unlockFailed)
         #expect(reason { try keyring.removeUnlocker(changed, policy: test.policy) } == .unlockerNotFound)
-        #expect(reason { try keyring.changeUnlocker("ulk_x", to: TestKeyring.key(9), policy: test.policy) } == .unlockerNotFound)
+        #expect(
+            reason { try keyring.changeUnlocker("ulk_x", to: TestKeyring.key(9), policy: test.policy) }
+                == .unlockerNotFound)
         // The last one stays, whatever the policy says.
-        #expect(reason { try keyring.removeUnlocker(keyring.unlockers[0].id, policy: test.policy) } == .tooFewUnlockers(required: 1))
+        #expect(
+            reason { try keyring.removeUnlocker(keyring.unlockers[0].id, policy: test.policy) }
+                == .tooFewUnlockers(required: 1))
         #expect(keyring.sequence == 5)
         try test.unlock().lock()
     }
@@ -131,7 +147,9 @@ func reason(_ body: () throws -> Void) -> KeyringError.Reason? {
         let old = try TestFiles.read(test.file)
         try keyring.addUnlocker(TestKeyring.key(1), label: "", policy: test.policy)
         try TestFiles.write(old, to: test.file)
-        #expect(reason { try keyring.addUnlocker(TestKeyring.key(2), label: "", policy: test.policy) } == .rolledBack(.keyring))
+        #expect(
+            reason { try keyring.addUnlocker(TestKeyring.key(2), label: "", policy: test.policy) }
+                == .rolledBack(.keyring))
         #expect(try TestFiles.read(test.file) == old)
     }
 
@@ -148,7 +166,10 @@ func reason(_ body: () throws -> Void) -> KeyringError.Reason? {
     }
 
     @Test func idsAreCheckedBeforeTheyBecomePaths() {
-        for text in ["", "prof_", "../global", "prof_../../etc/passw", "prof_aaaaaaaaaaaaaaa1", "prof_aaaaaaaaaaaaaaaaa", "PROF_aaaaaaaaaaaaaaaa", "prof_aaaaaaaaaaaaaaa\0"] {
+        for text in [
+            "", "prof_", "../global", "prof_../../etc/passw", "prof_aaaaaaaaaaaaaaa1", "prof_aaaaaaaaaaaaaaaaa",
+            "PROF_aaaaaaaaaaaaaaaa", "prof_aaaaaaaaaaaaaaa\0",
+        ] {
             #expect(ProfileID(text) == nil)
             #expect(KeyScope(text) == nil)
         }

@@ -23,7 +23,10 @@ private struct Needles {
                 let text = Data([UInt8](repeating: 0, count: shift) + bytes).base64EncodedString()
                 return String(text.dropFirst(shift == 0 ? 0 : 4).dropLast(4))
             }
-            return [("\(name), raw", bytes), ("\(name), hex", Array(hex.utf8)), ("\(name), HEX", Array(hex.uppercased().utf8))]
+            return [
+                ("\(name), raw", bytes), ("\(name), hex", Array(hex.utf8)),
+                ("\(name), HEX", Array(hex.uppercased().utf8)),
+            ]
                 + base64.map { ("\(name), base64", Array($0.utf8)) }
         }
     }
@@ -43,7 +46,8 @@ private struct Needles {
         let needles = Needles([("key", TestStore.key)])
         for (name, bytes) in needles.forms {
             for shift in 0..<5 {
-                let haystack = [UInt8](repeating: 0x2f, count: 1_000 + shift) + bytes + [UInt8](repeating: 0x41, count: 99)
+                let haystack =
+                    [UInt8](repeating: 0x2f, count: 1_000 + shift) + bytes + [UInt8](repeating: 0x41, count: 99)
                 #expect(needles.found(in: haystack).contains(name))
             }
         }
@@ -55,11 +59,15 @@ private struct Needles {
     /// The key material of the store itself, opened by the test from the same key file.
     private func keyMaterial(of store: FilePath, keyFile: FilePath) throws -> [(name: String, bytes: [UInt8])] {
         let keyring = try LockedKeyring(in: store.appending("keyring")).unlock(with: .keyFile(keyFile))
-        var material: [(String, [UInt8])] = [("root key", try keyring.withRootKey(1) { $0.withUnsafeBytes { Array($0) } })]
+        var material: [(String, [UInt8])] = [
+            ("root key", try keyring.withRootKey(1) { $0.withUnsafeBytes { Array($0) } })
+        ]
         for file in try TestFiles.tree(store.appending("keyring").appending("envelopes")) {
             let scope = try #require(KeyScope(file.stem ?? ""))
             let key = try keyring.dataKey(generation: 1, of: keyring.envelope(for: scope))
-            _ = key.secret.withSecret { secret in material.append(("data key of \(scope)", secret.withUnsafeBytes { Array($0) })) }
+            _ = key.secret.withSecret { secret in
+                material.append(("data key of \(scope)", secret.withUnsafeBytes { Array($0) }))
+            }
         }
         return material
     }
@@ -71,7 +79,9 @@ private struct Needles {
         let source = directory.appending("source.db")
         try DatabaseQueue(path: source.string).write { db in
             try db.execute(sql: "CREATE TABLE t (a)")
-            for _ in 0..<500 { try db.execute(sql: "INSERT INTO t VALUES (?)", arguments: [String(decoding: Self.row, as: UTF8.self)]) }
+            for _ in 0..<500 {
+                try db.execute(sql: "INSERT INTO t VALUES (?)", arguments: [String(decoding: Self.row, as: UTF8.self)])
+            }
         }
         let passphrase = directory.appending("passphrase")
         try TestFiles.write(Self.passphrase, to: passphrase)
@@ -79,7 +89,8 @@ private struct Needles {
         var streams: [UInt8] = []
         func step(_ command: String, expecting status: Int32 = 0) throws {
             let program = ChildProcess.products.appending("strongroom")
-            let outcome = try ChildProcess.shell("\(program) \(command)", environment: ["STRONGROOM_STORE": store.string])
+            let outcome = try ChildProcess.shell(
+                "\(program) \(command)", environment: ["STRONGROOM_STORE": store.string])
             #expect(outcome.status == status, "\(command): \(outcome.errorText)")
             streams += outcome.output + outcome.errors
         }
@@ -117,11 +128,14 @@ private struct Needles {
         let info = try store.createProfile(named: "Work")
         try store.lock()
         let needles = Needles(
-            try keyMaterial(of: test.path, keyFile: test.keyFile).filter { !$0.name.contains("global") } + [("key file", TestStore.key)])
+            try keyMaterial(of: test.path, keyFile: test.keyFile).filter { !$0.name.contains("global") } + [
+                ("key file", TestStore.key)
+            ])
         let process = try ChildProcess("TestHelper", ["memory", test.path.string, test.keyFile.string, info.name])
         #expect(process.line() == "open")
         func found() throws -> [String] {
-            try needles.forms.filter { try ProcessMemory.occurrences(of: $0.bytes, in: process.processIdentifier) > 0 }.map(\.name)
+            try needles.forms.filter { try ProcessMemory.occurrences(of: $0.bytes, in: process.processIdentifier) > 0 }
+                .map(\.name)
         }
         let whileOpen = try found()
         #expect(whileOpen.contains("root key, raw"), "negative control")

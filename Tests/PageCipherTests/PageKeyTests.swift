@@ -26,7 +26,9 @@ import Testing
     }
 
     private func sample(size: Int, authentication: String) throws -> Sample {
-        let store = try TestStore(policy: [("size: 4096", "size: \(size)"), ("authentication: hmac-sha512", "authentication: \(authentication)")])
+        let store = try TestStore(policy: [
+            ("size: 4096", "size: \(size)"), ("authentication: hmac-sha512", "authentication: \(authentication)"),
+        ])
         let open = try store.open()
         let info = try open.createProfile(named: "sample")
         let profile = try open.openProfile(info)
@@ -37,7 +39,9 @@ import Testing
         try profile.close()
         let envelope = try open.keyring.envelope(for: .profile(info.id))
         return Sample(
-            store: store, bytes: try TestFiles.read(store.path.appending("profiles").appending(info.id.description).appending("profile.db")),
+            store: store,
+            bytes: try TestFiles.read(
+                store.path.appending("profiles").appending(info.id.description).appending("profile.db")),
             keyring: open.keyring, envelope: envelope,
             layout: PageLayout(size: size, hash: authentication == "hmac-sha512" ? .sha512 : .sha256))
     }

@@ -26,7 +26,8 @@ import Testing
         (try? String(contentsOfFile: "/proc/sys/kernel/core_pattern", encoding: .utf8)) == "core\n"
 
     /// A core file of a process that did not even set the limit: it holds ordinary memory, and not the secret.
-    @Test(.enabled(if: writesCoreFiles, "core files go elsewhere on this machine; the page flags are tested everywhere"))
+    @Test(
+        .enabled(if: writesCoreFiles, "core files go elsewhere on this machine; the page flags are tested everywhere"))
     func aCoreFileDoesNotHoldTheSecret() throws {
         let directory = try TemporaryDirectory()
         let outcome = try ChildProcess.run("TestHelper", ["dump-core"], in: directory.path)

@@ -76,7 +76,9 @@ import Testing
     }
 
     @Test func headerAndPageOneDamaged() throws {
-        try TestFiles.edit(file) { $0.replaceSubrange(0..<4096, with: (0..<4096).map { UInt8(truncatingIfNeeded: $0) }) }
+        try TestFiles.edit(file) {
+            $0.replaceSubrange(0..<4096, with: (0..<4096).map { UInt8(truncatingIfNeeded: $0) })
+        }
         #expect(try condition() == .pagesDamaged(count: 1))
     }
 
@@ -87,7 +89,9 @@ import Testing
         #expect(try store.diagnostics(profile: info).profile?.condition == "pages_damaged")
         #expect(try store.diagnostics(profile: info).profile?.damagedPages == 1)
         let profile = try store.openProfile(info)
-        #expect(throws: DatabaseError.self) { try profile.database.read { try Row.fetchAll($0, sql: "SELECT * FROM t") } }
+        #expect(throws: DatabaseError.self) {
+            try profile.database.read { try Row.fetchAll($0, sql: "SELECT * FROM t") }
+        }
         try profile.close()
         try store.lock()
 
@@ -109,7 +113,9 @@ import Testing
 
     @Test func plaintextInItsPlace() throws {
         let plain = test.directory.appending("plain.db")
-        try DatabaseQueue(path: plain.string).write { try $0.execute(sql: "CREATE TABLE t (a); INSERT INTO t VALUES (1)") }
+        try DatabaseQueue(path: plain.string).write {
+            try $0.execute(sql: "CREATE TABLE t (a); INSERT INTO t VALUES (1)")
+        }
         try TestFiles.write(try TestFiles.read(plain), to: file)
         #expect(try condition() == .plaintext)
     }
@@ -133,7 +139,9 @@ import Testing
 
     @Test func randomBytesInItsPlace() throws {
         var generator = SplitMix64(state: 7)
-        try TestFiles.edit(file) { bytes in for index in bytes.indices { bytes[index] = UInt8(truncatingIfNeeded: generator.next()) } }
+        try TestFiles.edit(file) { bytes in
+            for index in bytes.indices { bytes[index] = UInt8(truncatingIfNeeded: generator.next()) }
+        }
         #expect(try condition() == .unknownKey)
     }
 

@@ -35,7 +35,9 @@ import Testing
     @Test func anErrorOfTheEngineBringsNoTextAlong() throws {
         let secret = "SELECT 'hunter2' FROM nowhere"
         do {
-            _ = try StrongroomError.wrapping(.query, nil) { try DatabaseQueue().read { try Row.fetchAll($0, sql: secret) } }
+            _ = try StrongroomError.wrapping(.query, nil) {
+                try DatabaseQueue().read { try Row.fetchAll($0, sql: secret) }
+            }
             Issue.record("it ran")
         } catch {
             var dumped = "\(error) \(String(reflecting: error))"

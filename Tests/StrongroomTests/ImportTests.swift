@@ -45,14 +45,23 @@ import Testing
     private func makeSource(_ sql: String = difficultSchema, configuration: Configuration = Configuration()) throws {
         var configuration = configuration
         configuration.foreignKeysEnabled = false
-        try DatabaseQueue(path: source.string, configuration: configuration).writeWithoutTransaction { try $0.execute(sql: sql) }
+        try DatabaseQueue(path: source.string, configuration: configuration).writeWithoutTransaction {
+            try $0.execute(sql: sql)
+        }
     }
 
     /// Schema and rows, as both sides answer.
     private func contents(_ db: Database) throws -> [String] {
-        let schema = try Row.fetchAll(db, sql: "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE tbl_name NOT LIKE '\\_strongroom%' ESCAPE '\\' ORDER BY type, name")
+        let schema = try Row.fetchAll(
+            db,
+            sql:
+                "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE tbl_name NOT LIKE '\\_strongroom%' ESCAPE '\\' ORDER BY type, name"
+        )
         var lines = schema.map { "\($0)" }
-        for table in ["plain", "keyed", "flat", "made", "strict", "odd \"name", "child", "words", "boxes", "sqlite_sequence", "sqlite_stat1"] {
+        for table in [
+            "plain", "keyed", "flat", "made", "strict", "odd \"name", "child", "words", "boxes", "sqlite_sequence",
+            "sqlite_stat1",
+        ] {
             let quoted = "\"" + table.replacing("\"", with: "\"\"") + "\""
             lines += try Row.fetchAll(db, sql: "SELECT * FROM \(quoted)").map { "\(table): \($0)" }
         }
@@ -69,7 +78,10 @@ import Testing
         #expect(report.kind == .plaintext)
         #expect(report.tables.contains { $0.name == "plain" && $0.rows == 4 })
         #expect(try TestFiles.read(source) == before)
-        #expect(try FileManager.default.contentsOfDirectory(atPath: test.directory.path.string).filter { $0.hasPrefix("source") } == ["source.db"])
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: test.directory.path.string).filter {
+                $0.hasPrefix("source")
+            } == ["source.db"])
 
         let expected = try DatabaseQueue(path: source.string).read { try contents($0) }
         let profile = try store.openProfile(info)
@@ -77,7 +89,9 @@ import Testing
         #expect(try profile.database.read { try String.fetchOne($0, sql: "PRAGMA integrity_check") } == "ok")
         // The triggers are there, and did not fire while rows were copied.
         try profile.database.write { try $0.execute(sql: "INSERT INTO plain (a, b) VALUES (1, 'new')") }
-        #expect(try profile.database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM keyed WHERE v LIKE 'fired%'") } == 1)
+        #expect(
+            try profile.database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM keyed WHERE v LIKE 'fired%'") }
+                == 1)
         try profile.close()
     }
 
@@ -89,7 +103,11 @@ import Testing
         let profile = try store.openProfile(info)
         let kinds = try profile.database.read { db in
             try ["table", "view", "trigger"].map { kind in
-                try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_schema WHERE type = ? AND name NOT LIKE '\\_strongroom%' ESCAPE '\\'", arguments: [kind]) ?? 0
+                try Int.fetchOne(
+                    db,
+                    sql:
+                        "SELECT count(*) FROM sqlite_schema WHERE type = ? AND name NOT LIKE '\\_strongroom%' ESCAPE '\\'",
+                    arguments: [kind]) ?? 0
             }
         }
         #expect(kinds == [36, 7, 35])
@@ -103,7 +121,8 @@ import Testing
         let pool = try DatabasePool(path: live.string)
         try pool.write { try $0.execute(sql: "CREATE TABLE t (a); INSERT INTO t VALUES (1), (2), (3)") }
         for suffix in ["", "-wal"] {
-            try TestFiles.write(try TestFiles.read(FilePath(live.string + suffix)), to: FilePath(source.string + suffix))
+            try TestFiles.write(
+                try TestFiles.read(FilePath(live.string + suffix)), to: FilePath(source.string + suffix))
         }
         try pool.close()
         let before = try ["", "-wal"].map { try TestFiles.read(FilePath(source.string + $0)) }
@@ -112,7 +131,10 @@ import Testing
         let profile = try store.openProfile(info)
         #expect(try profile.database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM t") } == 3)
         try profile.close()
-        #expect(try MemoryDirectories.find().map { try FileManager.default.contentsOfDirectory(atPath: $0.string).filter { $0.hasPrefix(".strongroom") } } ?? [] == [])
+        #expect(
+            try MemoryDirectories.find().map {
+                try FileManager.default.contentsOfDirectory(atPath: $0.string).filter { $0.hasPrefix(".strongroom") }
+            } ?? [] == [])
     }
 
     @Test func aHotJournalIsRolledBackInTheCopy() throws {
@@ -124,7 +146,8 @@ import Testing
             for _ in 0..<200 { try db.execute(sql: "INSERT INTO t VALUES (randomblob(3000))") }
             // In the middle of a transaction that has spilled: what a crash leaves behind.
             for suffix in ["", "-journal"] {
-                try TestFiles.write(try TestFiles.read(FilePath(live.string + suffix)), to: FilePath(source.string + suffix))
+                try TestFiles.write(
+                    try TestFiles.read(FilePath(live.string + suffix)), to: FilePath(source.string + suffix))
             }
             try db.execute(sql: "ROLLBACK")
         }
@@ -155,8 +178,12 @@ import Testing
         #expect(try profile.database.read { try contents($0) } == expected)
         try profile.close()
 
-        #expect(code { try store.importProfile(named: "x", from: ImportSource(source, passphrase: .init(testing: [1, 2, 3]))) } == "import_source_wrong_passphrase")
-        #expect(code { try store.importProfile(named: "x", from: ImportSource(source)) } == "import_source_not_a_database")
+        #expect(
+            code {
+                try store.importProfile(named: "x", from: ImportSource(source, passphrase: .init(testing: [1, 2, 3])))
+            } == "import_source_wrong_passphrase")
+        #expect(
+            code { try store.importProfile(named: "x", from: ImportSource(source)) } == "import_source_not_a_database")
         #expect(try TestFiles.read(source) == before)
     }
 
@@ -166,10 +193,15 @@ import Testing
             try TestFiles.write(bytes, to: source)
             return code { try store.importProfile(named: "bad", from: ImportSource(source)) }
         }
-        #expect(code { try store.importProfile(named: "bad", from: ImportSource("/nonexistent/file")) } == "import_source_missing")
-        #expect(code { try store.importProfile(named: "bad", from: ImportSource(test.directory.path)) } == "file_is_not_regular")
+        #expect(
+            code { try store.importProfile(named: "bad", from: ImportSource("/nonexistent/file")) }
+                == "import_source_missing")
+        #expect(
+            code { try store.importProfile(named: "bad", from: ImportSource(test.directory.path)) }
+                == "file_is_not_regular")
         #expect(try importing([]) == "import_source_not_a_database")
-        #expect(try importing(Array("just some text, and not a database at all".utf8)) == "import_source_not_a_database")
+        #expect(
+            try importing(Array("just some text, and not a database at all".utf8)) == "import_source_not_a_database")
         try FileManager.default.removeItem(atPath: source.string)
 
         try makeSource()
@@ -187,9 +219,18 @@ import Testing
 
     @Test func anIndexThatOnlyItsOwnAppKnowsIsNamed() throws {
         var configuration = Configuration()
-        configuration.prepareDatabase { $0.add(collation: DatabaseCollation("theirs") { $0 < $1 ? .orderedAscending : $0 > $1 ? .orderedDescending : .orderedSame }) }
-        try makeSource("CREATE TABLE t (a TEXT COLLATE theirs PRIMARY KEY); INSERT INTO t VALUES ('x')", configuration: configuration)
-        #expect(code { try store.importProfile(named: "theirs", from: ImportSource(source)) } == "import_source_unsupported")
+        configuration.prepareDatabase {
+            $0.add(
+                collation: DatabaseCollation("theirs") {
+                    $0 < $1 ? .orderedAscending : $0 > $1 ? .orderedDescending : .orderedSame
+                })
+        }
+        try makeSource(
+            "CREATE TABLE t (a TEXT COLLATE theirs PRIMARY KEY); INSERT INTO t VALUES ('x')",
+            configuration: configuration)
+        #expect(
+            code { try store.importProfile(named: "theirs", from: ImportSource(source)) } == "import_source_unsupported"
+        )
     }
 
     @Test func aSourceThatIsOpenElsewhereIsRefused() throws {
@@ -226,14 +267,17 @@ import Testing
 
     @Test func aTakenNameIsRefusedBeforeAnythingIsRead() throws {
         try store.createProfile(named: "taken")
-        #expect(code { try store.importProfile(named: "Taken", from: ImportSource("/nonexistent")) } == "profile_exists")
+        #expect(
+            code { try store.importProfile(named: "Taken", from: ImportSource("/nonexistent")) } == "profile_exists")
     }
 
     @Test func anExportIsPlaintextAndTheSame() throws {
         try makeSource()
         let (info, _) = try store.importProfile(named: "difficult", from: ImportSource(source))
         let target = test.directory.appending("out.db")
-        #expect(code { try store.exportProfile(info, toPlaintext: target, confirmingPlaintext: false) } == "plaintext_not_confirmed")
+        #expect(
+            code { try store.exportProfile(info, toPlaintext: target, confirmingPlaintext: false) }
+                == "plaintext_not_confirmed")
         #expect(try !StrictFiles.exists(target))
         try store.exportProfile(info, toPlaintext: target, confirmingPlaintext: true)
         let expected = try DatabaseQueue(path: source.string).read { try contents($0) }

@@ -26,7 +26,10 @@ import Testing
             let store = try test.open()
             let profile = try store.openProfile(info)
             let (count, largest) = try profile.database.read { db in
-                (try Int.fetchOne(db, sql: "SELECT count(*) FROM n") ?? 0, try Int.fetchOne(db, sql: "SELECT max(i) FROM n") ?? 0)
+                (
+                    try Int.fetchOne(db, sql: "SELECT count(*) FROM n") ?? 0,
+                    try Int.fetchOne(db, sql: "SELECT max(i) FROM n") ?? 0
+                )
             }
             #expect(count == largest, "round \(round): no gap")
             #expect(largest >= acknowledged, "round \(round): \(acknowledged) were acknowledged")

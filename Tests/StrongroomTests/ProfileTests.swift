@@ -42,8 +42,10 @@ import Testing
     }
 
     @Test(arguments: [
-        ("", "empty"), (String(repeating: "n", count: 10_000), "tooLong"), (String(repeating: "n", count: 129), "tooLong"),
-        ("a/b", "pathSeparator"), ("a\\b", "pathSeparator"), ("..", "dots"), (".", "dots"), ("../../etc", "pathSeparator"),
+        ("", "empty"), (String(repeating: "n", count: 10_000), "tooLong"),
+        (String(repeating: "n", count: 129), "tooLong"),
+        ("a/b", "pathSeparator"), ("a\\b", "pathSeparator"), ("..", "dots"), (".", "dots"),
+        ("../../etc", "pathSeparator"),
         ("a\0b", "controlCharacter"), ("a\nb", "controlCharacter"), ("a\u{1b}[31m", "controlCharacter"),
         (" a", "surroundingSpace"), ("a\u{a0}", "surroundingSpace"), ("prof_abc", "looksLikeID"),
     ])
@@ -69,7 +71,9 @@ import Testing
         #expect(try store.profiles().map(\.name) == [name])
         #expect(try store.profile(name) == info)
         // The same name with its accents taken apart, and in capitals.
-        #expect(code { try store.createProfile(named: name.decomposedStringWithCanonicalMapping.uppercased()) } == "profile_exists")
+        #expect(
+            code { try store.createProfile(named: name.decomposedStringWithCanonicalMapping.uppercased()) }
+                == "profile_exists")
         #expect(try TestFiles.tree(test.path.appending("profiles")).allSatisfy { $0.string.contains("prof_") })
     }
 
@@ -86,7 +90,11 @@ import Testing
         let info = try test.makeProfile()
         let store = try test.open()
         let first = try store.openProfile(info)
-        #expect(throws: StrongroomError(.profileInUse(process: getpid()), test.databaseFile(info).removingLastComponent().appending("profile.lock"))) {
+        #expect(
+            throws: StrongroomError(
+                .profileInUse(process: getpid()),
+                test.databaseFile(info).removingLastComponent().appending("profile.lock"))
+        ) {
             _ = try store.openProfile(info)
         }
         try first.close()
@@ -132,10 +140,16 @@ import Testing
             ("cipher_hmac_algorithm", "HMAC_SHA512"),
         ]
         for (pragma, value) in expected {
-            #expect(try profile.database.read { try String.fetchOne($0, sql: "PRAGMA \(pragma)") } == value, "reader: \(pragma)")
-            #expect(try profile.database.write { try String.fetchOne($0, sql: "PRAGMA \(pragma)") } == value, "writer: \(pragma)")
+            #expect(
+                try profile.database.read { try String.fetchOne($0, sql: "PRAGMA \(pragma)") } == value,
+                "reader: \(pragma)")
+            #expect(
+                try profile.database.write { try String.fetchOne($0, sql: "PRAGMA \(pragma)") } == value,
+                "writer: \(pragma)")
         }
-        #expect(try profile.database.read { try String.fetchAll($0, sql: "PRAGMA compile_options") }.contains("TEMP_STORE=2"))
+        #expect(
+            try profile.database.read { try String.fetchAll($0, sql: "PRAGMA compile_options") }.contains(
+                "TEMP_STORE=2"))
     }
 
     /// 32 readers at once while one writes: nobody sees half a transaction.
@@ -143,7 +157,9 @@ import Testing
         let test = try TestStore()
         let profile = try test.open().openProfile(test.makeProfile(rows: 10))
         let database = profile.database
-        try await database.write { try $0.execute(sql: "CREATE TABLE pair (a INTEGER, b INTEGER); INSERT INTO pair VALUES (0, 0)") }
+        try await database.write {
+            try $0.execute(sql: "CREATE TABLE pair (a INTEGER, b INTEGER); INSERT INTO pair VALUES (0, 0)")
+        }
         try await withThrowingTaskGroup(of: Int.self) { group in
             for _ in 0..<32 {
                 group.addTask {

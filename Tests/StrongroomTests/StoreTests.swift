@@ -14,7 +14,10 @@ import Testing
         let test = try TestStore()
         let store = try test.open()
         #expect(try store.profiles().isEmpty)
-        try store.writeGlobal { try $0.execute(sql: "CREATE TABLE preference (k TEXT PRIMARY KEY, v TEXT); INSERT INTO preference VALUES ('a', 'b')") }
+        try store.writeGlobal {
+            try $0.execute(
+                sql: "CREATE TABLE preference (k TEXT PRIMARY KEY, v TEXT); INSERT INTO preference VALUES ('a', 'b')")
+        }
         #expect(try store.readGlobal { try String.fetchOne($0, sql: "SELECT v FROM preference") } == "b")
         try store.lock()
         #expect(code { _ = try store.profiles() } == "store_locked")
@@ -86,8 +89,12 @@ import Testing
         let test = try TestStore()
         let secret = try UnlockSecret.keyFile(test.keyFile)
         let path = test.directory.appending("other")
-        #expect(code { _ = try Store.create(at: path, policy: .shipped("strict"), unlockers: [(secret, "")]) } == "too_few_unlockers")
-        #expect(code { _ = try Store.create(at: path, policy: .shipped("none"), unlockers: [(secret, "")]) } == "policy_unknown")
+        #expect(
+            code { _ = try Store.create(at: path, policy: .shipped("strict"), unlockers: [(secret, "")]) }
+                == "too_few_unlockers")
+        #expect(
+            code { _ = try Store.create(at: path, policy: .shipped("none"), unlockers: [(secret, "")]) }
+                == "policy_unknown")
         #expect(try !StrictFiles.exists(path))
     }
 
@@ -143,7 +150,9 @@ import Testing
             }
             if case .success = outcome { try Store.open(at: path, with: secret).lock() }
             if case .failure = outcome {
-                if try StrictFiles.exists(path.appending("store.json")) { try Store.open(at: path, with: secret).lock() }
+                if try StrictFiles.exists(path.appending("store.json")) {
+                    try Store.open(at: path, with: secret).lock()
+                }
             }
             try? FileManager.default.removeItem(atPath: path.string)
         }

@@ -33,7 +33,9 @@ extension TestStore {
         try profile.database.write { db in
             try db.execute(sql: "CREATE TABLE IF NOT EXISTS t (i INTEGER PRIMARY KEY, filling TEXT)")
             for _ in 0..<rows {
-                try db.execute(sql: "INSERT INTO t (filling) VALUES (?)", arguments: [Self.canary + String(repeating: "x", count: 200)])
+                try db.execute(
+                    sql: "INSERT INTO t (filling) VALUES (?)",
+                    arguments: [Self.canary + String(repeating: "x", count: 200)])
             }
         }
         try profile.close()

@@ -40,7 +40,8 @@ struct TestHelper {
         say("crashing")
         secret.withUnsafeBytes { bytes in
             // The second pointer leads nowhere; the first is in a register when the fault comes.
-            _ = memcmp(bytes.baseAddress!, UnsafeRawPointer(bitPattern: 16)!, bytes.count)
+            guard let secret = bytes.baseAddress, let nowhere = UnsafeRawPointer(bitPattern: 16) else { return }
+            _ = memcmp(secret, nowhere, bytes.count)
         }
     }
 
@@ -62,8 +63,9 @@ struct TestHelper {
     static func readPastEnd() throws {
         let secret = try SecretBytes(count: 100) { _ in }
         secret.withUnsafeBytes { bytes in
-            say("in bounds: \(bytes.baseAddress!.load(fromByteOffset: 99, as: UInt8.self))")
-            say("past end: \(bytes.baseAddress!.load(fromByteOffset: 100, as: UInt8.self))")
+            guard let base = bytes.baseAddress else { return }
+            say("in bounds: \(base.load(fromByteOffset: 99, as: UInt8.self))")
+            say("past end: \(base.load(fromByteOffset: 100, as: UInt8.self))")
         }
     }
 
@@ -74,7 +76,9 @@ struct TestHelper {
         let mask = umask(0)
         say("core: \(limit.rlim_cur), umask: \(String(mask, radix: 8))")
         let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
-        say(status.contains("SigCgt") ? "handlers: \(status.split(separator: "\n").first { $0.hasPrefix("SigCgt") } ?? "")" : "")
+        say(
+            status.contains("SigCgt")
+                ? "handlers: \(status.split(separator: "\n").first { $0.hasPrefix("SigCgt") } ?? "")" : "")
     }
 
     /// hold STORE KEY PROFILE: has a profile open until its input ends.
@@ -91,7 +95,9 @@ struct TestHelper {
     static func write(_ arguments: [String]) throws {
         let store = try open(arguments)
         let profile = try store.openProfile(arguments[3])
-        try profile.database.write { try $0.execute(sql: "CREATE TABLE IF NOT EXISTS n (i INTEGER PRIMARY KEY, filling BLOB)") }
+        try profile.database.write {
+            try $0.execute(sql: "CREATE TABLE IF NOT EXISTS n (i INTEGER PRIMARY KEY, filling BLOB)")
+        }
         var next = try profile.database.read { try Int.fetchOne($0, sql: "SELECT coalesce(max(i), 0) FROM n") ?? 0 }
         while next < 1_000_000 {
             next += 1

@@ -107,7 +107,8 @@ package enum ProcessMemory {
         var found = 0
         for line in maps.split(separator: "\n") {
             let words = line.split(separator: " ", omittingEmptySubsequences: true)
-            guard words.count >= 2, words[1].hasPrefix("r"), !line.hasSuffix("[vvar]"), !line.hasSuffix("[vsyscall]") else {
+            guard words.count >= 2, words[1].hasPrefix("r"), !line.hasSuffix("[vvar]"), !line.hasSuffix("[vsyscall]")
+            else {
                 continue
             }
             let bounds = words[0].split(separator: "-").compactMap { UInt64($0, radix: 16) }

@@ -110,7 +110,9 @@ package struct CrashEnumerator {
                 visible[path.string] = nil
                 changes.append((Self.directory(of: path), .remove(path.string)))
             case .syncedDirectory(let path):
-                for pending in changes where pending.directory == path.string { Self.apply(pending.change, to: &durable) }
+                for pending in changes where pending.directory == path.string {
+                    Self.apply(pending.change, to: &durable)
+                }
                 changes.removeAll { $0.directory == path.string }
             case .madeDirectory, .removedDirectory:
                 // Directories hold nothing by themselves here; a file in a lost one is lost with its own name.

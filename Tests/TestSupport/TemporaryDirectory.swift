@@ -57,7 +57,9 @@ package enum TestFiles {
     }
 
     /// Every file under a directory with its bytes, to show that nothing changed.
-    package static func snapshot(_ path: FilePath, ignoring suffixes: [String] = [".lock", "-shm"]) throws -> [String: [UInt8]] {
+    package static func snapshot(_ path: FilePath, ignoring suffixes: [String] = [".lock", "-shm"]) throws -> [String:
+        [UInt8]]
+    {
         var contents: [String: [UInt8]] = [:]
         for file in try tree(path) where !suffixes.contains(where: file.string.hasSuffix) {
             contents[file.string] = try read(file)

@@ -21,10 +21,18 @@ struct Diagnose: ParsableCommand {
         let engine = found.engine
         let posture = found.posture
         print("engine    SQLCipher \(engine.sqlcipherVersion) (SQLite \(engine.sqliteVersion))")
-        print("          WAL fix of SQLite 3.51.3: \(engine.hasWALResetFix ? "in" : "not in; one process and one writer at a time keep data safe")")
-        print("policy    \(posture.policy), \(posture.violations.isEmpty ? "followed" : posture.violations.joined(separator: ", "))")
-        print("keys      root key \(posture.rootKeyVersion), \(posture.rootKeyAgeDays) days old; \(posture.unlockers) unlocker(s)")
-        print("memory    \(posture.isMemoryLocked ? "secrets are locked in memory" : "secrets could not be locked in memory: raise RLIMIT_MEMLOCK")")
+        print(
+            "          WAL fix of SQLite 3.51.3: \(engine.hasWALResetFix ? "in" : "not in; one process and one writer at a time keep data safe")"
+        )
+        print(
+            "policy    \(posture.policy), \(posture.violations.isEmpty ? "followed" : posture.violations.joined(separator: ", "))"
+        )
+        print(
+            "keys      root key \(posture.rootKeyVersion), \(posture.rootKeyAgeDays) days old; \(posture.unlockers) unlocker(s)"
+        )
+        print(
+            "memory    \(posture.isMemoryLocked ? "secrets are locked in memory" : "secrets could not be locked in memory: raise RLIMIT_MEMLOCK")"
+        )
         print("profiles  \(posture.profiles) registered, \(posture.unregisteredProfiles) left by something interrupted")
         for database in [found.global, found.profile].compactMap({ $0 }) { show(database) }
     }
@@ -33,12 +41,16 @@ struct Diagnose: ParsableCommand {
         print("")
         print("database  \(database.scope)")
         let pages = database.damagedPages.map { " (\($0) pages)" } ?? ""
-        print("condition \(database.condition)\(pages)\(database.hasPendingChanges ? ", changes pending in the WAL" : "")")
+        print(
+            "condition \(database.condition)\(pages)\(database.hasPendingChanges ? ", changes pending in the WAL" : "")"
+        )
         if let size = database.pageSize, let authentication = database.pageAuthentication {
             print("pages     \(size) bytes, \(authentication)")
         }
         if let generation = database.keyGeneration, let age = database.keyAgeDays {
-            print("data key  generation \(generation), \(age) days old\(database.isKeyDue == true ? ", due for rotation" : "")")
+            print(
+                "data key  generation \(generation), \(age) days old\(database.isKeyDue == true ? ", due for rotation" : "")"
+            )
         }
     }
 }

@@ -33,14 +33,16 @@ struct Init: ParsableCommand {
             throw error
         }
         let output = Output(
-            storeId: store.id, policy: store.policy.name, unlockers: try store.keyStatus().unlockers.map(\.kind.rawValue))
+            storeId: store.id, policy: store.policy.name,
+            unlockers: try store.keyStatus().unlockers.map(\.kind.rawValue))
         try store.lock()
         try Terminal.result(output, common) {
             print("Made the store \(output.storeId) under the policy \(output.policy).")
             print("It is opened by: \(output.unlockers.joined(separator: ", ")).")
         }
         if !common.quiet, !common.json {
-            Terminal.note("Without its unlockers nothing in this store can ever be read. Keep a copy of them elsewhere.")
+            Terminal.note(
+                "Without its unlockers nothing in this store can ever be read. Keep a copy of them elsewhere.")
         }
     }
 }

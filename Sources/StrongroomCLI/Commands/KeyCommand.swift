@@ -16,7 +16,9 @@ struct KeyStatusCommand: ParsableCommand {
     func run() throws {
         let status = try unlock.withStore(common) { try $0.keyStatus() }
         try Terminal.result(status, common) {
-            print("keyring \(status.keyringId), sequence \(status.keyringSequence), \(status.unlockers.count) unlocker(s)")
+            print(
+                "keyring \(status.keyringId), sequence \(status.keyringSequence), \(status.unlockers.count) unlocker(s)"
+            )
             print("")
             Terminal.table(
                 ["key", "generation", "state", "age", "due", "key id"],

@@ -2,7 +2,8 @@ import ArgumentParser
 import Strongroom
 
 struct PolicyList: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "list", abstract: "List the policies that come with Strongroom.")
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "List the policies that come with Strongroom.")
 
     @OptionGroup var common: CommonOptions
 

@@ -32,6 +32,7 @@ struct ProfileExport: ParsableCommand {
             print("Exported \(rows) rows.")
         }
         Terminal.note(
-            "warning: this file is PLAINTEXT. Deleting it later does not remove it from the disk, backups or snapshots.")
+            "warning: this file is PLAINTEXT. Deleting it later does not remove it from the disk, backups or snapshots."
+        )
     }
 }

@@ -55,7 +55,8 @@ struct ProfileImport: ParsableCommand {
             return ImportSource(FilePath(file), passphrase: try SecretInput.passphrase(descriptor: sourcePassphraseFd))
         }
         if let sourcePassphraseCommand {
-            return ImportSource(FilePath(file), passphrase: try SecretInput.passphrase(command: sourcePassphraseCommand))
+            return ImportSource(
+                FilePath(file), passphrase: try SecretInput.passphrase(command: sourcePassphraseCommand))
         }
         return ImportSource(FilePath(file))
     }

@@ -17,7 +17,9 @@ struct TypedSQLError: ReportableError {
 struct ProfileSQL: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sql", abstract: "Run SQL in a profile, in one transaction.",
-        discussion: "Arguments can be seen by others on this machine while the command runs: '-' reads the SQL from standard input.")
+        discussion:
+            "Arguments can be seen by others on this machine while the command runs: '-' reads the SQL from standard input."
+    )
 
     @OptionGroup var common: CommonOptions
     @OptionGroup var unlock: UnlockOptions
@@ -36,7 +38,9 @@ struct ProfileSQL: ParsableCommand {
                 throw TypedSQLError(message: error.message ?? "SQLite result \(error.extendedResultCode.rawValue)")
             }
         }
-        try Terminal.result(Output(rows: rows.rows.map { Dictionary(zip(rows.columns, $0)) { first, _ in first } }), common) {
+        try Terminal.result(
+            Output(rows: rows.rows.map { Dictionary(zip(rows.columns, $0)) { first, _ in first } }), common
+        ) {
             Terminal.table(rows.columns, rows.rows.map { $0.map(\.text) })
         }
     }

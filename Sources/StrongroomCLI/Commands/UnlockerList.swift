@@ -20,7 +20,8 @@ struct UnlockerList: ParsableCommand {
         let unlockers =
             isVerified
             ? try unlock.withStore(common) { try $0.keyStatus().unlockers }
-            : try LockedKeyring(in: common.keyringPath ?? Store.defaultKeyringDirectory(of: common.storePath())).unlockers
+            : try LockedKeyring(in: common.keyringPath ?? Store.defaultKeyringDirectory(of: common.storePath()))
+                .unlockers
         try Terminal.result(Output(verified: isVerified, unlockers: unlockers), common) {
             Terminal.table(
                 ["id", "kind", "label", "created", "derivation"],

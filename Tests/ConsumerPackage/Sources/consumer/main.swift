@@ -12,7 +12,8 @@ func require(_ condition: Bool, _ what: String) {
 }
 
 let work = FileManager.default.temporaryDirectory.appending(path: "strongroom-consumer-\(UUID().uuidString)")
-try FileManager.default.createDirectory(at: work, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
+try FileManager.default.createDirectory(
+    at: work, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
 defer { try? FileManager.default.removeItem(at: work) }
 let directory = FilePath(work.path)
 
@@ -23,7 +24,9 @@ let profile = try store.openProfile(info)
 try profile.database.write { db in
     try db.execute(sql: "CREATE VIRTUAL TABLE note USING fts5 (body); INSERT INTO note VALUES ('a CANARY sings')")
 }
-let found = try profile.database.read { try String.fetchOne($0, sql: "SELECT body FROM note WHERE note MATCH 'canary'") }
+let found = try profile.database.read {
+    try String.fetchOne($0, sql: "SELECT body FROM note WHERE note MATCH 'canary'")
+}
 require(found == "a CANARY sings", "the row is not there")
 let version = try profile.database.read { try String.fetchOne($0, sql: "PRAGMA cipher_version") }
 require(version != nil, "the engine is not SQLCipher")

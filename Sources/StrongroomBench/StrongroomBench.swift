@@ -1,0 +1,124 @@
+// Ratios, never bare times: both sides of a row are measured in the same run, in turns, several times.
+
+import ArgumentParser
+import CSQLCipher
+import Foundation
+import GRDB
+import Strongroom
+
+@main
+struct StrongroomBench: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "StrongroomBench", abstract: "Measure Strongroom against the tools it stands on.")
+
+    @Option(help: "How often each side is measured.") var rounds = 15
+    @Flag(help: "Print one JSON object.") var json = false
+
+    func validate() throws {
+        guard (1...1_000).contains(rounds) else { throw ValidationError("--rounds is from 1 to 1000.") }
+    }
+
+    func run() throws {
+        let rows = [try OpeningRow.measure(rounds: rounds)]
+        if json {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+            print(String(decoding: try encoder.encode(["rows": rows]), as: UTF8.self))
+            return
+        }
+        for row in rows { row.show() }
+    }
+}
+
+/// The times of one side, in milliseconds.
+struct Times: Encodable {
+    let median: Double
+    let fastest: Double
+    let slowest: Double
+
+    init(_ durations: [Duration]) {
+        let milliseconds = durations.map { $0 / .milliseconds(1) }.sorted()
+        median = milliseconds.isEmpty ? 0 : milliseconds[milliseconds.count / 2]
+        fastest = milliseconds.first ?? 0
+        slowest = milliseconds.last ?? 0
+    }
+
+    var text: String { String(format: "%9.2f ms  (%.2f to %.2f)", median, fastest, slowest) }
+}
+
+/// Two sides that do the same.
+struct Comparison: Encodable {
+    let name: String
+    let ours: Times
+    let theirs: Times
+    let theirName: String
+    /// How many times faster ours is, by the medians.
+    let ratio: Double
+
+    init(_ name: String, ours: [Duration], theirs: [Duration], theirName: String) {
+        self.name = name
+        self.ours = Times(ours)
+        self.theirs = Times(theirs)
+        self.theirName = theirName
+        ratio = self.ours.median > 0 ? self.theirs.median / self.ours.median : 0
+    }
+
+    func show() {
+        print(name)
+        print("  Strongroom".padding(toLength: 44, withPad: " ", startingAt: 0) + ours.text)
+        print("  \(theirName)".padding(toLength: 44, withPad: " ", startingAt: 0) + theirs.text)
+        print(String(format: "  ratio: %.1f × faster", ratio))
+    }
+}
+
+/// Opening a profile with the keyring unlocked, against opening a SQLCipher file by its passphrase.
+enum OpeningRow {
+    static func measure(rounds: Int) throws -> Comparison {
+        let work = FileManager.default.temporaryDirectory.appending(path: "strongroom-bench-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(
+            at: work, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
+        defer { try? FileManager.default.removeItem(at: work) }
+        let directory = FilePath(work.path)
+        let secret = try UnlockSecret.makeKeyFile(directory.appending("key"))
+        let store = try Store.create(at: directory.appending("store"), unlockers: [(secret, "bench")])
+        let info = try store.createProfile(named: "bench")
+        let fill =
+            "CREATE TABLE t (a); INSERT INTO t WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) SELECT i FROM n"
+        let profile = try store.openProfile(info)
+        try profile.database.write { try $0.execute(sql: fill) }
+        try profile.close()
+
+        let file = directory.appending("passphrase.db").string
+        var configuration = Configuration()
+        configuration.prepareDatabase { db in
+            // A passphrase of the benchmark's own, which protects nothing.
+            let passphrase = Array("correct horse battery staple".utf8)
+            guard sqlite3_key_v2(db.sqliteConnection, "main", passphrase, Int32(passphrase.count)) == 0 else {
+                throw DatabaseError(message: "sqlite3_key_v2")
+            }
+        }
+        try DatabaseQueue(path: file, configuration: configuration).write { try $0.execute(sql: fill) }
+
+        let clock = ContinuousClock()
+        var ours: [Duration] = []
+        var theirs: [Duration] = []
+        for _ in 0..<rounds {
+            // Each side: open, one query, and the time is taken; then close.
+            let start = clock.now
+            let profile = try store.openProfile(info)
+            _ = try profile.database.write { try Int.fetchOne($0, sql: "SELECT count(*) FROM t") }
+            ours.append(clock.now - start)
+            try profile.close()
+
+            let theirStart = clock.now
+            let queue = try DatabaseQueue(path: file, configuration: configuration)
+            _ = try queue.write { try Int.fetchOne($0, sql: "SELECT count(*) FROM t") }
+            theirs.append(clock.now - theirStart)
+            try queue.close()
+        }
+        try store.lock()
+        return Comparison(
+            "open a profile, keyring unlocked, and run one query", ours: ours, theirs: theirs,
+            theirName: "SQLCipher, opened by passphrase")
+    }
+}
