@@ -93,24 +93,35 @@ enum SecretInput {
         var settings = termios()
         guard tcgetattr(terminal, &settings) == 0 else { throw SecretInputError.noTerminal }
         var silent = settings
-        // Without signals too: an interrupt comes as a byte, so that the echo is always put back.
-        silent.c_lflag &= ~tcflag_t(ECHO | ISIG)
+        // Byte by byte and without signals: an interrupt comes as a byte, so that the echo is always put back.
+        silent.c_lflag &= ~tcflag_t(ECHO | ISIG | ICANON)
         tcsetattr(terminal, TCSAFLUSH, &silent)
         defer {
             tcsetattr(terminal, TCSAFLUSH, &settings)
             write(terminal, "\n", 1)
         }
         write(terminal, prompt, prompt.utf8.count)
-        return try SecretBytes(capacity: maximumBytes) { buffer in
-            var count = 0
-            while count < buffer.count, read(terminal, buffer.baseAddress.map { $0 + count }, 1) == 1 {
-                let byte = buffer[count]
-                if byte == 3 || byte == 28 { throw SecretInputError.cancelled }
-                if byte == UInt8(ascii: "\n") { return count }
-                count += 1
+        return try SecretBytes(capacity: maximumBytes) { try readLine(terminal, into: $0) }
+    }
+
+    /// A line with the few keys that people expect: erase a character, erase all, end, interrupt.
+    private static func readLine(_ terminal: Int32, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        var count = 0
+        while count < buffer.count, read(terminal, buffer.baseAddress.map { $0 + count }, 1) == 1 {
+            switch buffer[count] {
+            case 3, 28: throw SecretInputError.cancelled  // ^C, ^\
+            case 4, UInt8(ascii: "\n"), UInt8(ascii: "\r"): return count
+            case 21: count = 0  // ^U
+            case 8, 127:
+                // A character of UTF-8 is a first byte and what continues it.
+                while count > 0 {
+                    count -= 1
+                    if buffer[count] & 0xc0 != 0x80 { break }
+                }
+            default: count += 1
             }
-            return count
         }
+        return count
     }
 
     /// Asks twice.

@@ -46,7 +46,10 @@ final class ProgressBar {
         isShown = !common.quiet && !common.json && isatty(STDERR_FILENO) == 1
     }
 
-    deinit { clear() }
+    deinit { finish() }
+
+    /// Takes the bar away, before results are printed.
+    func finish() { if isShown { write("\r\u{1b}[K") } }
 
     func show(_ label: String, done: Int, total: Int) {
         guard isShown, ContinuousClock.now - lastShown > .milliseconds(50) || done == total else { return }
@@ -57,8 +60,6 @@ final class ProgressBar {
         let numbers = total > 0 ? "\(Int(share * 100)) % of \(total) rows" : ""
         write("\r\u{1b}[K[\(bar)] \(label) \(numbers)")
     }
-
-    private func clear() { if isShown { write("\r\u{1b}[K") } }
 
     private func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
 }

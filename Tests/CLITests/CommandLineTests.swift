@@ -199,6 +199,23 @@ import Testing
         #expect(try run("profile", "list", "--credential", "../key", environment: environment).status == 2)
     }
 
+    /// On a terminal of its own (`script`), typed with a mistake that is taken back; the passphrase is not echoed.
+    @Test func aPromptTakesAPassphraseWithoutEcho() throws {
+        #expect(
+            try shell("strongroom unlocker add --key-file \(key) --new-passphrase-command 'echo typed on a terminal'")
+                .status == 0)
+        let typed = try shell(
+            "(sleep 1; printf 'typed om\\177n a terminal\\n'; sleep 2) | script -qec 'strongroom profile list' /dev/null"
+        )
+        #expect(typed.status == 0, "\(typed.outputText)")
+        #expect(typed.outputText.contains("Passphrase: "))
+        #expect(!typed.outputText.contains("terminal"))
+        let interrupted = try shell(
+            "(sleep 1; printf 'typed\\003'; sleep 2) | script -qec 'strongroom profile list' /dev/null")
+        #expect(interrupted.status == 3)
+        #expect(interrupted.outputText.contains("error[cancelled]"))
+    }
+
     @Test func helpAndCompletions() throws {
         #expect(try run("--help").outputText.contains("Exit codes"))
         for shell in ["bash", "zsh", "fish"] {

@@ -27,7 +27,7 @@ struct ProfileExport: ParsableCommand {
             }
             return (info, rows)
         }
-        withExtendedLifetime(bar) {}
+        bar.finish()
         try Terminal.result(Output(profile: ProfileOutput(info), rows: rows, plaintext: true), common) {
             print("Exported \(rows) rows.")
         }

@@ -37,7 +37,7 @@ struct ProfileImport: ParsableCommand {
                 bar.show(progress.phase.label, done: progress.rows, total: progress.totalRows)
             }
         }
-        withExtendedLifetime(bar) {}
+        bar.finish()
         let output = Output(
             profile: ProfileOutput(info), source: report.kind.rawValue,
             tables: report.tables.map { .init(name: $0.name, rows: $0.rows) }, rows: report.rows)
