@@ -41,7 +41,7 @@ struct TestHelper {
         secret.withUnsafeBytes { bytes in
             // The second pointer leads nowhere; the first is in a register when the fault comes.
             guard let secret = bytes.baseAddress, let nowhere = UnsafeRawPointer(bitPattern: 16) else { return }
-            _ = memcmp(secret, nowhere, bytes.count)
+            say("compared: \(memcmp(secret, nowhere, bytes.count))")
         }
     }
 
