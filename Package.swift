@@ -63,7 +63,8 @@ let testSupport: [Target] = [
         name: "TestSupport", dependencies: ["DurableFiles", "Keyring", "Secrets", "Strongroom", grdb, system],
         path: "Tests/TestSupport", swiftSettings: strict),
     .executableTarget(
-        name: "TestHelper", dependencies: ["CSQLCipher", "Secrets", "Strongroom", grdb, grdbSQLite, system],
+        name: "TestHelper",
+        dependencies: ["CSQLCipher", "DurableFiles", "Secrets", "Strongroom", grdb, grdbSQLite, system],
         path: "Tests/TestHelper",
         swiftSettings: strict),
 ]

@@ -30,8 +30,10 @@ public enum ProcessHardening {
             break
         }
         umask(0o077)
-        // A closed pipe is reported by the write itself; the default would end the process in mid-write.
+        // A closed pipe and a file that may not grow are reported by the write itself; the default would end the process
+        // in mid-write.
         signal(SIGPIPE, SIG_IGN)
+        signal(SIGXFSZ, SIG_IGN)
         return refused
     }
 }

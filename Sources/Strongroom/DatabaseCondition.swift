@@ -19,6 +19,8 @@ public enum DatabaseCondition: Sendable, Equatable {
     case pagesDamaged(count: Int)
     /// The file is shorter than its own header says, or ends within a page.
     case truncated
+    /// The WAL holds acknowledged changes that SQLite would drop without a word, or pages of another database.
+    case walDamaged
     /// There is no file, although there is a key for one.
     case missing
     /// The file is older than the one that was last closed.
@@ -35,6 +37,7 @@ public enum DatabaseCondition: Sendable, Equatable {
         case .headerDamaged: "header_damaged"
         case .pagesDamaged: "pages_damaged"
         case .truncated: "truncated"
+        case .walDamaged: "wal_damaged"
         case .missing: "missing"
         case .rolledBack: "rolled_back"
         }
@@ -50,6 +53,7 @@ public enum DatabaseCondition: Sendable, Equatable {
         case .headerDamaged: "the first 16 bytes of the database are damaged; the rest of its first page is authentic"
         case .pagesDamaged(let count): "\(count) page(s) of the database do not authenticate"
         case .truncated: "the database is shorter than it should be"
+        case .walDamaged: "the changes that wait in the WAL beside the database are damaged, or not of this database"
         case .missing: "the database file is missing, although there is a key for it"
         case .rolledBack: "the database is older than the one that was last closed"
         }
@@ -63,7 +67,7 @@ public enum DatabaseCondition: Sendable, Equatable {
         case .unknownKey: "check that this keyring belongs to this store; do not delete the file"
         case .plaintext:
             "somebody put an unencrypted file here: move it away and import it with 'strongroom profile import'"
-        case .headerDamaged, .pagesDamaged, .truncated:
+        case .headerDamaged, .pagesDamaged, .truncated, .walDamaged:
             "leave the file as it is, copy the whole profile directory somewhere safe, and restore from a backup"
         case .missing: "check that the disk is mounted; otherwise restore the file from a backup"
         case .rolledBack: "put the newest copy of the file back"

@@ -40,6 +40,7 @@ struct Diagnosis {
         let length = try file.length()
         // Only what the main file must hold by itself can be told while changes wait in the WAL.
         let isSettled = try !files.hasPendingWAL()
+        if !isSettled, try WALScan(of: DataFile(files.wal), with: pageKey(key)).damage != nil { return .walDamaged }
         guard length >= key.pageFormat.size else { return .truncated }
         let header = try firstPageHeader(file, under: key)
         guard let header else {

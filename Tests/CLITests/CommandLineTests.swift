@@ -199,6 +199,17 @@ import Testing
         #expect(try run("profile", "list", "--credential", "../key", environment: environment).status == 2)
     }
 
+    /// SQLite's own writes meet a limit too: the file may not grow any more in the middle of an import.
+    @Test func anImportThatFillsTheDiskLeavesNothing() throws {
+        let before = try TestFiles.snapshot(store)
+        let outcome = try shell(
+            "ulimit -f 3000; strongroom profile import --key-file \(key) Maps /usr/share/proj/proj.db")
+        #expect(outcome.status == 74, "\(outcome.errorText)")
+        #expect(outcome.errorText.contains("error[sql_engine_refused]"))
+        #expect(try TestFiles.snapshot(store) == before)
+        #expect(try run("profile", "import", "--key-file", key.string, "Maps", "/usr/share/proj/proj.db").status == 0)
+    }
+
     /// On a terminal of its own (`script`), typed with a mistake that is taken back; the passphrase is not echoed.
     @Test func aPromptTakesAPassphraseWithoutEcho() throws {
         #expect(

@@ -126,12 +126,14 @@ private struct Needles {
         let test = try TestStore()
         let store = try test.open()
         let info = try store.createProfile(named: "Work")
+        try store.addUnlocker(.passphrase(.init(testing: Self.passphrase)), label: "passphrase")
         try store.lock()
+        let passphrase = test.directory.appending("passphrase")
+        try TestFiles.write(Self.passphrase, to: passphrase)
         let needles = Needles(
-            try keyMaterial(of: test.path, keyFile: test.keyFile).filter { !$0.name.contains("global") } + [
-                ("key file", TestStore.key)
-            ])
-        let process = try ChildProcess("TestHelper", ["memory", test.path.string, test.keyFile.string, info.name])
+            try keyMaterial(of: test.path, keyFile: test.keyFile).filter { !$0.name.contains("global") }
+                + [("passphrase", Self.passphrase)])
+        let process = try ChildProcess("TestHelper", ["memory", test.path.string, passphrase.string, info.name])
         #expect(process.line() == "open")
         func found() throws -> [String] {
             try needles.forms.filter { try ProcessMemory.occurrences(of: $0.bytes, in: process.processIdentifier) > 0 }
@@ -140,6 +142,7 @@ private struct Needles {
         let whileOpen = try found()
         #expect(whileOpen.contains("root key, raw"), "negative control")
         #expect(whileOpen.contains("data key of \(info.id), raw"), "negative control")
+        #expect(whileOpen.contains("passphrase, raw"), "negative control")
         process.send("lock")
         #expect(process.line() == "locked")
         #expect(try found() == [])

@@ -1,5 +1,6 @@
 // A process for the tests to kill, crash, lock out and search. It is no product.
 
+import DurableFiles
 import Foundation
 import GRDB
 import Secrets
@@ -108,16 +109,24 @@ struct TestHelper {
         }
     }
 
-    /// memory STORE KEY PROFILE: opens, reads, waits; locks, waits. It is not hardened, so that it can be searched.
+    /// memory STORE PASSPHRASE-FILE PROFILE: opens, reads, waits; locks, waits. The passphrase is held for as long as the
+    /// store is open. The process is not hardened, so that it can be searched.
     static func memory(_ arguments: [String]) throws {
-        let store = try open(arguments)
-        let profile = try store.openProfile(arguments[3])
+        try useAndLock(FilePath(arguments[1]), passphraseFile: FilePath(arguments[2]), profile: arguments[3])
+        say("locked")
+        waitForLine()
+    }
+
+    private static func useAndLock(_ path: FilePath, passphraseFile: FilePath, profile: String) throws {
+        let secret = try UnlockSecret.passphrase(
+            StrictFiles.readSecret(passphraseFile, limit: UnlockSecret.maximumPassphraseBytes))
+        let store = try Store.open(at: path, with: secret)
+        let profile = try store.openProfile(profile)
         _ = try profile.database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM sqlite_schema") }
         say("open")
         waitForLine()
         try store.lock()
-        say("locked")
-        waitForLine()
+        withExtendedLifetime(secret) {}
     }
 
     /// hold-sqlite FILE: has a plaintext database open in WAL mode, with a change that is not written back.

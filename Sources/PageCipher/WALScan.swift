@@ -1,0 +1,157 @@
+// The write-ahead log of an encrypted database: SQLite's frames around SQLCipher's pages. SQLite stops at the first frame
+// whose check sum is off and says nothing; what comes after it is lost without a word. This tells a tail that a crash
+// tore from damage to what was acknowledged: docs/formats/page.md, "The WAL".
+
+import CryptoPrimitives
+package import DurableFiles
+
+/// What a scan of a WAL found.
+package struct WALScan: Sendable, Equatable {
+    /// What is wrong with a WAL.
+    package enum Damage: String, Sendable {
+        /// The header is not one, although authentic frames follow it.
+        case header
+        /// A frame breaks the chain of check sums, and transactions that were acknowledged after it follow.
+        case brokenChain = "broken_chain"
+        /// A frame belongs to the chain, and its page is not of this database.
+        case foreignPage = "foreign_page"
+        /// The page size is not the database's.
+        case pageSize = "page_size"
+    }
+
+    /// How many frames SQLite will read, up to the last commit.
+    package private(set) var committedFrames = 0
+    /// How many frames stand there in all, those of earlier rounds included.
+    package private(set) var frames = 0
+    /// What is wrong; nil also for a tail that a crash tore.
+    package private(set) var damage: Damage?
+    /// The frame, counted from 1, at which that was seen.
+    package private(set) var damagedFrame: Int?
+
+    /// Scans the WAL of a database; a file too short to hold a frame is an empty one.
+    package init(of file: DataFile, with key: borrowing PageKey) throws {
+        let header = try file.bytes(at: 0, count: WALHeader.length)
+        let frameLength = WALFrame.headerLength + key.layout.size
+        let length = try file.length()
+        guard header.count == WALHeader.length, length >= WALHeader.length + frameLength else { return }
+        frames = (length - WALHeader.length) / frameLength
+        let parsed = WALHeader(header)
+        if let parsed, parsed.pageSize != key.layout.size {
+            damage = .pageSize
+            return
+        }
+        try walk(file, with: key, header: parsed, frameLength: frameLength)
+    }
+
+    private mutating func walk(
+        _ file: DataFile, with key: borrowing PageKey, header: WALHeader?, frameLength: Int
+    ) throws {
+        var buffer = [UInt8](repeating: 0, count: frameLength)
+        var sum = header?.checksum ?? WALChecksum()
+        var firstBroken: Int?
+        var commitsAfterBreak = 0
+        for number in 1...frames {
+            let offset = WALHeader.length + (number - 1) * frameLength
+            let count = try buffer.withUnsafeMutableBytes { try file.read(at: offset, into: $0) }
+            // The file is shorter than it was: somebody is truncating it.
+            guard count == frameLength else { return }
+            let frame = WALFrame(buffer)
+            let isAuthentic = buffer.withUnsafeBytes { bytes in
+                let page = UnsafeRawBufferPointer(rebasing: bytes[WALFrame.headerLength...])
+                return key.isAuthentic(page, number: frame.pageNumber)
+            }
+            guard let header else {
+                if isAuthentic { return report(.header, at: nil) }
+                continue
+            }
+            guard firstBroken == nil else {
+                // A transaction is acknowledged after its frames were fsynced, so a second commit after the break shows
+                // that the first one was whole once.
+                if isAuthentic, frame.salts == header.salts, frame.isCommit { commitsAfterBreak += 1 }
+                if commitsAfterBreak >= 2 { return report(.brokenChain, at: firstBroken) }
+                continue
+            }
+            if frame.salts == header.salts {
+                sum.add(buffer[..<8], isBigEndian: header.isBigEndian)
+                sum.add(buffer[WALFrame.headerLength...], isBigEndian: header.isBigEndian)
+            }
+            guard frame.salts == header.salts, sum == frame.checksum else {
+                firstBroken = number
+                // The frame itself may be a commit with only its check sum gone.
+                if isAuthentic, frame.salts == header.salts, frame.isCommit { commitsAfterBreak += 1 }
+                continue
+            }
+            guard isAuthentic else { return report(.foreignPage, at: number) }
+            if frame.isCommit { committedFrames = number }
+        }
+    }
+
+    private mutating func report(_ damage: Damage, at frame: Int?) {
+        self.damage = damage
+        damagedFrame = frame
+    }
+}
+
+/// SQLite's running check sum over 32-bit words (file format, "Checksum Algorithm").
+private struct WALChecksum: Equatable {
+    var first: UInt32 = 0
+    var second: UInt32 = 0
+
+    /// - Parameter bytes: a multiple of eight.
+    mutating func add(_ bytes: ArraySlice<UInt8>, isBigEndian: Bool) {
+        bytes.withUnsafeBytes { bytes in
+            for offset in stride(from: 0, to: bytes.count - bytes.count % 8, by: 8) {
+                let left = bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)
+                let right = bytes.loadUnaligned(fromByteOffset: offset + 4, as: UInt32.self)
+                first &+= (isBigEndian ? UInt32(bigEndian: left) : UInt32(littleEndian: left)) &+ second
+                second &+= (isBigEndian ? UInt32(bigEndian: right) : UInt32(littleEndian: right)) &+ first
+            }
+        }
+    }
+}
+
+private func number(_ bytes: [UInt8], at offset: Int) -> UInt32 {
+    bytes[offset..<(offset + 4)].reduce(0) { $0 << 8 | UInt32($1) }
+}
+
+/// The first 32 bytes of a WAL, once they are known to be whole.
+private struct WALHeader {
+    static let length = 32
+
+    let isBigEndian: Bool
+    let pageSize: Int
+    let salts: [UInt32]
+    /// What the check sum of the first frame continues.
+    let checksum: WALChecksum
+
+    /// - Parameter bytes: 32 bytes; nil where the magic, the version or the check sum is off.
+    init?(_ bytes: [UInt8]) {
+        let magic = number(bytes, at: 0)
+        guard magic == 0x377f_0682 || magic == 0x377f_0683, number(bytes, at: 4) == 3_007_000 else { return nil }
+        isBigEndian = magic & 1 == 1
+        pageSize = Int(number(bytes, at: 8))
+        salts = [number(bytes, at: 16), number(bytes, at: 20)]
+        var sum = WALChecksum()
+        sum.add(bytes[..<24], isBigEndian: isBigEndian)
+        guard sum == WALChecksum(first: number(bytes, at: 24), second: number(bytes, at: 28)) else { return nil }
+        checksum = sum
+    }
+}
+
+/// The 24 bytes before a page.
+private struct WALFrame {
+    static let headerLength = 24
+
+    let pageNumber: Int
+    /// Whether a transaction ends here.
+    let isCommit: Bool
+    let salts: [UInt32]
+    let checksum: WALChecksum
+
+    init(_ bytes: [UInt8]) {
+        pageNumber = Int(number(bytes, at: 0))
+        isCommit = number(bytes, at: 4) != 0
+        salts = [number(bytes, at: 8), number(bytes, at: 12)]
+        checksum = WALChecksum(first: number(bytes, at: 16), second: number(bytes, at: 20))
+    }
+}
