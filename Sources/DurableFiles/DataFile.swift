@@ -7,6 +7,9 @@ package import SystemPackage
 package final class DataFile: Sendable {
     private let file: SystemCalls.OpenFile
 
+    /// Where it is.
+    package var path: FilePath { file.path }
+
     /// Opens a regular file; a symbolic link is refused.
     package init(_ path: FilePath) throws(DurableFilesError) {
         file = try DurableFilesError.wrapping(.open, path) {
@@ -44,6 +47,13 @@ extension DataFile {
     /// Whether any process holds a lock on a byte of this range. SQLite locks bytes of its files while it uses them.
     package func isLocked(from start: Int, count: Int) -> Bool {
         strongroom_is_range_locked(file.descriptor, Int64(start), Int64(count)) != 0
+    }
+}
+
+extension DurableFilesError {
+    /// The file became shorter while it was read.
+    package static func shrank(_ file: DataFile) -> DurableFilesError {
+        DurableFilesError(.system(.read, .ioError), file.path)
     }
 }
 

@@ -1,15 +1,40 @@
-// Authenticating and opening single pages. The keyed contexts are made once and used for every page.
+// The one seam to the cryptography of pages: authenticate, open, seal. Its contexts are keyed once and used for every
+// page. Another provider, with several lanes a core, would take this type's place and nothing else's.
 
 import CLibcrypto
 package import CryptoPrimitives
 package import Secrets
 
-/// The key material of one database, ready for pages. Not for two threads at once.
+/// A page as it stands in a file, of which nobody knows yet whether it is what was written. Valid as long as its bytes.
+package struct SealedPage {
+    fileprivate let bytes: UnsafeRawBufferPointer
+    /// Counted from 1.
+    package let number: Int
+
+    package init(_ bytes: UnsafeRawBufferPointer, number: Int) {
+        self.bytes = bytes
+        self.number = number
+    }
+
+    /// Whether every byte is zero.
+    package var isZeroed: Bool { bytes.allSatisfy { $0 == 0 } }
+}
+
+/// A page whose tag fits its content, its number and a key. Only ``PageKey`` makes one.
+package struct AuthenticPage {
+    fileprivate let sealed: SealedPage
+}
+
+/// The key material of one database, ready for pages. Not for two threads at once: each makes its own.
 package struct PageKey: ~Copyable {
     package let layout: PageLayout
+    /// The 16 bytes that a file under this key begins with.
+    package let salt: [UInt8]
     private let mac: OpaquePointer
-    private let cipher: OpaquePointer
-    private let dataKey: SecretBytes
+    private let opening: OpaquePointer
+    private let sealing: OpaquePointer
+    /// Room for one tag, so that no page costs an allocation.
+    private let tag: UnsafeMutablePointer<UInt8>
 
     /// - Parameters:
     ///   - dataKey: 32 bytes.
@@ -20,75 +45,125 @@ package struct PageKey: ~Copyable {
         }
         let hmacKey = try PBKDF2.deriveUnbounded(
             from: dataKey, salt: salt.map { $0 ^ 0x3a }, iterations: 2, algorithm: .sha512, count: 32)
-        let dataKey = try dataKey.copy()
         guard let mac = Self.makeMAC(key: hmacKey, hash: layout.hash) else {
             throw CryptoError.libcryptoRefused(.hmac)
         }
-        guard let cipher = EVP_CIPHER_CTX_new() else {
+        let opening = Self.makeCipher(key: dataKey, encrypting: false)
+        let sealing = Self.makeCipher(key: dataKey, encrypting: true)
+        guard let opening, let sealing else {
             EVP_MAC_CTX_free(mac)
+            EVP_CIPHER_CTX_free(opening)
+            EVP_CIPHER_CTX_free(sealing)
             throw CryptoError.libcryptoRefused(.decrypt)
         }
         self.layout = layout
+        self.salt = salt
         self.mac = mac
-        self.cipher = cipher
-        self.dataKey = dataKey
+        self.opening = opening
+        self.sealing = sealing
+        tag = .allocate(capacity: HashAlgorithm.sha512.length)
     }
 
     deinit {
         EVP_MAC_CTX_free(mac)
-        EVP_CIPHER_CTX_free(cipher)
+        EVP_CIPHER_CTX_free(opening)
+        EVP_CIPHER_CTX_free(sealing)
+        tag.deallocate()
     }
 
-    /// Whether the page's tag fits its content, its number and this key.
-    ///
-    /// - Parameters:
-    ///   - page: `layout.size` bytes.
-    ///   - number: counted from 1.
-    package borrowing func isAuthentic(_ page: UnsafeRawBufferPointer, number: Int) -> Bool {
-        guard page.count == layout.size, let number32 = UInt32(exactly: number), let base = page.baseAddress else {
-            return false
-        }
-        let start = layout.ciphertextStart(ofPage: number)
-        let tagStart = layout.size - layout.hash.length
-        var littleEndian = number32.littleEndian
-        var tag = [UInt8](repeating: 0, count: layout.hash.length)
-        var written = 0
-        guard EVP_MAC_init(mac, nil, 0, nil) == 1,
-            EVP_MAC_update(mac, (base + start).assumingMemoryBound(to: UInt8.self), tagStart - start) == 1,
-            withUnsafeBytes(
-                of: &littleEndian,
-                {
-                    EVP_MAC_update(mac, $0.baseAddress?.assumingMemoryBound(to: UInt8.self), $0.count)
-                }) == 1,
-            EVP_MAC_final(mac, &tag, &written, tag.count) == 1, written == tag.count
-        else { return false }
-        return CRYPTO_memcmp(tag, base + tagStart, tag.count) == 0
+    /// The page, known to be what was written under this key at this place; nil where it is not.
+    package borrowing func authenticate(_ page: SealedPage) -> AuthenticPage? {
+        guard let base = page.bytes.baseAddress, page.bytes.count == layout.size, computeTag(of: base, number: page.number),
+            CRYPTO_memcmp(tag, base + layout.tagStart, layout.hash.length) == 0
+        else { return nil }
+        return AuthenticPage(sealed: page)
     }
 
-    /// The SQLite header that page 1 decrypts to, its first 16 bytes being SQLite's own.
+    /// Decrypts a page, whose last ``PageLayout/reserve`` bytes come out as zeros.
     ///
-    /// - Parameter page: an authentic page 1.
-    /// - Returns: 100 bytes: sizes and counters, no content.
-    package borrowing func header(ofFirstPage page: UnsafeRawBufferPointer) throws(CryptoError) -> DatabaseHeader {
-        guard page.count == layout.size, let base = page.baseAddress else {
+    /// - Parameter output: `layout.size` bytes, in memory that is wiped by its owner.
+    package borrowing func open(_ page: AuthenticPage, into output: UnsafeMutableRawBufferPointer) throws(CryptoError) {
+        guard let base = page.sealed.bytes.baseAddress, let target = output.baseAddress, output.count == layout.size else {
             throw .parameterOutOfRange(.inputLength)
         }
-        let start = PageLayout.saltLength
-        let iv = base + (layout.size - layout.reserve)
-        // The header ends at byte 100; CBC decrypts block by block, so six blocks are enough.
-        var plaintext = [UInt8](repeating: 0, count: 96)
-        var written: Int32 = 0
-        let done = dataKey.withUnsafeBytes { key in
-            EVP_DecryptInit_ex(
-                cipher, EVP_aes_256_cbc(), nil, key.baseAddress?.assumingMemoryBound(to: UInt8.self),
-                iv.assumingMemoryBound(to: UInt8.self)) == 1
-                && EVP_CIPHER_CTX_set_padding(cipher, 0) == 1
-                && EVP_DecryptUpdate(
-                    cipher, &plaintext, &written, (base + start).assumingMemoryBound(to: UInt8.self),
-                    Int32(plaintext.count)) == 1
+        let start = layout.ciphertextStart(ofPage: page.sealed.number)
+        let count = layout.ivStart - start
+        guard Self.run(opening, iv: base + layout.ivStart, from: base + start, to: target + start, count: count) else {
+            throw .libcryptoRefused(.decrypt)
         }
-        guard done, written == plaintext.count else { throw .libcryptoRefused(.decrypt) }
-        return DatabaseHeader(plaintext)
+        if start > 0 { target.copyMemory(from: PageLayout.plaintextMagic, byteCount: start) }
+        (target + layout.ivStart).initializeMemory(as: UInt8.self, repeating: 0, count: layout.reserve)
+    }
+
+    /// Encrypts and authenticates a page.
+    ///
+    /// - Parameters:
+    ///   - plaintext: `layout.size` bytes; the reserve is not looked at.
+    ///   - number: counted from 1.
+    ///   - iv: 16 fresh random bytes.
+    ///   - output: `layout.size` bytes.
+    package borrowing func seal(
+        _ plaintext: UnsafeRawBufferPointer, number: Int, iv: UnsafeRawBufferPointer,
+        into output: UnsafeMutableRawBufferPointer
+    ) throws(CryptoError) {
+        guard let source = plaintext.baseAddress, let target = output.baseAddress, let ivBase = iv.baseAddress,
+            plaintext.count == layout.size, output.count == layout.size, iv.count == PageLayout.ivLength
+        else { throw .parameterOutOfRange(.inputLength) }
+        let start = layout.ciphertextStart(ofPage: number)
+        guard
+            Self.run(sealing, iv: ivBase, from: source + start, to: target + start, count: layout.ivStart - start)
+        else { throw .libcryptoRefused(.encrypt) }
+        if start > 0 { target.copyMemory(from: salt, byteCount: start) }
+        (target + layout.ivStart).copyMemory(from: ivBase, byteCount: PageLayout.ivLength)
+        guard computeTag(of: UnsafeRawPointer(target), number: number) else { throw .libcryptoRefused(.hmac) }
+        (target + layout.tagStart).copyMemory(from: tag, byteCount: layout.hash.length)
+    }
+
+    /// The SQLite header that page 1 decrypts to: counters, no content.
+    package borrowing func header(of page: AuthenticPage) throws -> DatabaseHeader {
+        let plaintext = try SecretBytes(count: layout.size) { try open(page, into: $0) }
+        return plaintext.withUnsafeBytes { DatabaseHeader($0) }
+    }
+
+    /// HMAC(ciphertext ‖ IV ‖ page number), into `tag`.
+    private borrowing func computeTag(of page: UnsafeRawPointer, number: Int) -> Bool {
+        guard let number = UInt32(exactly: number) else { return false }
+        let start = layout.ciphertextStart(ofPage: Int(number))
+        var littleEndian = number.littleEndian
+        var written = 0
+        return EVP_MAC_init(mac, nil, 0, nil) == 1
+            && EVP_MAC_update(mac, (page + start).assumingMemoryBound(to: UInt8.self), layout.tagStart - start) == 1
+            && withUnsafeBytes(of: &littleEndian) {
+                EVP_MAC_update(mac, $0.baseAddress?.assumingMemoryBound(to: UInt8.self), $0.count)
+            } == 1
+            && EVP_MAC_final(mac, tag, &written, HashAlgorithm.sha512.length) == 1 && written == layout.hash.length
+    }
+
+    /// AES-256-CBC over whole blocks; the key is in the context already.
+    private static func run(
+        _ cipher: OpaquePointer, iv: UnsafeRawPointer, from source: UnsafeRawPointer, to target: UnsafeMutableRawPointer,
+        count: Int
+    ) -> Bool {
+        var written: Int32 = 0
+        return EVP_CipherInit_ex(cipher, nil, nil, nil, iv.assumingMemoryBound(to: UInt8.self), -1) == 1
+            && EVP_CipherUpdate(
+                cipher, target.assumingMemoryBound(to: UInt8.self), &written,
+                source.assumingMemoryBound(to: UInt8.self), Int32(count)) == 1
+            && Int(written) == count
+    }
+
+    private static func makeCipher(key: borrowing SecretBytes, encrypting: Bool) -> OpaquePointer? {
+        guard let context = EVP_CIPHER_CTX_new() else { return nil }
+        let done = key.withUnsafeBytes { key in
+            EVP_CipherInit_ex(
+                context, EVP_aes_256_cbc(), nil, key.baseAddress?.assumingMemoryBound(to: UInt8.self), nil,
+                encrypting ? 1 : 0) == 1 && EVP_CIPHER_CTX_set_padding(context, 0) == 1
+        }
+        guard done else {
+            EVP_CIPHER_CTX_free(context)
+            return nil
+        }
+        return context
     }
 
     private static func makeMAC(key: borrowing SecretBytes, hash: HashAlgorithm) -> OpaquePointer? {
@@ -118,10 +193,10 @@ package struct DatabaseHeader: Sendable, Equatable {
     /// How many pages the database has, or nil where the header does not say so reliably.
     package let pageCount: Int?
 
-    /// - Parameter bytes: the header from its byte 16 on, 84 bytes at least.
-    init(_ bytes: [UInt8]) {
+    /// - Parameter page: a decrypted page 1.
+    init(_ page: UnsafeRawBufferPointer) {
         func number(at offset: Int) -> Int {
-            bytes[(offset - 16)..<(offset - 12)].reduce(0) { $0 << 8 | Int($1) }
+            page.count >= offset + 4 ? page[offset..<(offset + 4)].reduce(0) { $0 << 8 | Int($1) } : 0
         }
         // SQLite trusts the page count only where the change counter equals the number it was valid for.
         let isReliable = number(at: 24) == number(at: 92)

@@ -22,6 +22,11 @@ package struct PageLayout: Sendable, Hashable {
     /// What SQLCipher keeps at the end of each page, in bytes.
     package var reserve: Int { Self.ivLength + hash.length }
 
+    /// Where the IV of a page begins: the end of its ciphertext.
+    package var ivStart: Int { size - reserve }
+    /// Where the tag of a page begins.
+    package var tagStart: Int { size - hash.length }
+
     /// The page that SQLite never writes, because byte 2^30 of a file is where it keeps its locks.
     package var lockPageNumber: Int { (1 << 30) / size + 1 }
 

@@ -58,7 +58,7 @@ package struct WALScan: Sendable, Equatable {
             let frame = WALFrame(buffer)
             let isAuthentic = buffer.withUnsafeBytes { bytes in
                 let page = UnsafeRawBufferPointer(rebasing: bytes[WALFrame.headerLength...])
-                return key.isAuthentic(page, number: frame.pageNumber)
+                return key.authenticate(SealedPage(page, number: frame.pageNumber)) != nil
             }
             guard let header else {
                 if isAuthentic { return report(.header, at: nil) }

@@ -3,6 +3,7 @@
 
 import CryptoPrimitives
 import DurableFiles
+import KeyPolicy
 import Keyring
 import PageCipher
 import SystemPackage
@@ -60,12 +61,15 @@ struct Diagnosis {
         if try firstPageHeader(file, under: active) != nil { return .headerDamaged }
         if keyring.scope(ofKey: keyID) != nil { return .keyOfAnotherDatabase }
         let scan = try scan(file, under: active)
-        return scan.badPageCount < scan.pageCount ? .pagesDamaged(count: scan.badPageCount) : .unknownKey
+        return scan.pageCount > 0 && scan.badPageCount < scan.pageCount ? .pagesDamaged(count: scan.badPageCount) : .unknownKey
     }
 
     private func verdict(on scan: PageScan) -> DatabaseCondition {
-        if scan.badPageCount > 0 { return .pagesDamaged(count: scan.badPageCount) }
-        return scan.trailingBytes > 0 || scan.pageCount == 0 ? .truncated : .healthy
+        let missing: Set<BadPage.Kind> = [.torn, .beyondEnd]
+        if scan.badPages.contains(where: { !missing.contains($0.kind) }) {
+            return .pagesDamaged(count: scan.badPageCount)
+        }
+        return scan.badPageCount > 0 || scan.pageCount == 0 ? .truncated : .healthy
     }
 
     /// The SQLite header, or nil where page 1 does not authenticate under this key.
@@ -73,19 +77,27 @@ struct Diagnosis {
         let page = try file.bytes(at: 0, count: key.pageFormat.size)
         let pageKey = try pageKey(key)
         return try page.withUnsafeBytes { page in
-            pageKey.isAuthentic(page, number: 1) ? try pageKey.header(ofFirstPage: page) : nil
+            try pageKey.authenticate(SealedPage(page, number: 1)).map { try pageKey.header(of: $0) }
         }
     }
 
-    private func scan(_ file: DataFile, under key: DataKeyInfo) throws -> PageScan {
-        try PageScan(of: file, with: pageKey(key))
+    /// Every page of the main file.
+    private func scan(_ file: DataFile, under info: DataKeyInfo) throws -> PageScan {
+        let key = try keyring.dataKey(generation: info.generation, of: envelope)
+        let layout = info.pageFormat.layout
+        return try PageScan(of: file, layout: layout, expectsSettled: try !files.hasPendingWAL()) {
+            try key.makePageKey(layout: layout)
+        }
     }
 
     private func pageKey(_ info: DataKeyInfo) throws -> PageKey {
         let key = try keyring.dataKey(generation: info.generation, of: envelope)
-        let layout = PageLayout(size: info.pageFormat.size, hash: info.pageFormat.authentication.hash)
-        return try key.makePageKey(layout: layout)
+        return try key.makePageKey(layout: info.pageFormat.layout)
     }
+}
+
+extension PageFormat {
+    var layout: PageLayout { PageLayout(size: size, hash: authentication.hash) }
 }
 
 extension DataKey {

@@ -11,7 +11,7 @@ import Testing
 
 /// Against files that SQLCipher itself wrote.
 @Suite struct PageKeyTests {
-    private struct Sample {
+    private struct Sample: Sendable {
         let store: TestStore
         let bytes: [UInt8]
         let keyring: UnlockedKeyring
@@ -53,12 +53,14 @@ import Testing
         let count = sample.bytes.count / size
         #expect(sample.bytes.count.isMultiple(of: size) && count > 1)
         for number in 1...count {
-            #expect(sample.page(number).withUnsafeBytes { key.isAuthentic($0, number: number) }, "page \(number)")
+            #expect(sample.page(number).withUnsafeBytes { key.authenticate(SealedPage($0, number: number)) != nil }, "page \(number)")
             // In another place, or under another algorithm, it is not.
-            #expect(!sample.page(number).withUnsafeBytes { key.isAuthentic($0, number: number + 1) })
+            #expect(!sample.page(number).withUnsafeBytes { key.authenticate(SealedPage($0, number: number + 1)) != nil })
         }
-        let header = try sample.page(1).withUnsafeBytes { try key.header(ofFirstPage: $0) }
-        #expect(header.pageCount == count)
+        let header = try sample.page(1).withUnsafeBytes { bytes in
+            try key.authenticate(SealedPage(bytes, number: 1)).map { try key.header(of: $0) }
+        }
+        #expect(header?.pageCount == count)
     }
 
     /// Exhaustive over one page: ciphertext, IV and tag.
@@ -71,7 +73,7 @@ import Testing
             for byte in (number == 1 ? PageLayout.saltLength : 0)..<page.count {
                 for bit in 0..<8 {
                     page[byte] ^= 1 << bit
-                    #expect(!page.withUnsafeBytes { key.isAuthentic($0, number: number) })
+                    #expect(!page.withUnsafeBytes { key.authenticate(SealedPage($0, number: number)) != nil })
                     page[byte] ^= 1 << bit
                 }
             }
@@ -82,10 +84,10 @@ import Testing
         let sample = try sample(size: 1024, authentication: "hmac-sha512")
         let key = try sample.pageKey()
         for count in [0, 1, 16, 1023, 1025] {
-            #expect(![UInt8](repeating: 0, count: count).withUnsafeBytes { key.isAuthentic($0, number: 1) })
+            #expect(![UInt8](repeating: 0, count: count).withUnsafeBytes { key.authenticate(SealedPage($0, number: 1)) != nil })
         }
-        #expect(!sample.page(1).withUnsafeBytes { key.isAuthentic($0, number: 1 << 40) })
-        #expect(!sample.page(1).withUnsafeBytes { key.isAuthentic($0, number: -1) })
+        #expect(!sample.page(1).withUnsafeBytes { key.authenticate(SealedPage($0, number: 1 << 40)) != nil })
+        #expect(!sample.page(1).withUnsafeBytes { key.authenticate(SealedPage($0, number: -1)) != nil })
     }
 
     @Test func aScanListsEveryBadPage() throws {
@@ -95,10 +97,15 @@ import Testing
         bytes[1024 * 2 + 5] ^= 1
         bytes.replaceSubrange((1024 * 4)..<(1024 * 5), with: [UInt8](repeating: 0, count: 1024))
         try TestFiles.write(bytes + [1, 2, 3], to: file)
-        let scan = try PageScan(of: DataFile(file), with: sample.pageKey())
-        #expect(scan.badPages == [3, 5])
-        #expect(scan.badPageCount == 2)
-        #expect(scan.pageCount == bytes.count / 1024)
+        let scan = try PageScan(of: DataFile(file), layout: sample.layout) { try sample.pageKey() }
+        let pages = bytes.count / 1024
+        #expect(
+            scan.badPages == [
+                BadPage(number: 3, kind: .wrongTag), BadPage(number: 5, kind: .zeroed),
+                BadPage(number: pages + 1, kind: .torn),
+            ])
+        #expect(scan.badPageCount == 3)
+        #expect(scan.pageCount == pages)
         #expect(scan.trailingBytes == 3)
     }
 }
