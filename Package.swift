@@ -53,7 +53,11 @@ let rooms: [Target] = [
         dependencies: ["ErrorReporting", "Keyring", "Strongroom", "TextTable", arguments, grdb, logging],
         swiftSettings: strict),
     .executableTarget(
-        name: "StrongroomBench", dependencies: ["CSQLCipher", "Strongroom", arguments, grdb, grdbSQLite],
+        name: "StrongroomBench",
+        dependencies: [
+            "CSQLCipher", "CryptoPrimitives", "DurableFiles", "PageCipher", "Secrets", "Strongroom", arguments, grdb,
+            grdbSQLite,
+        ],
         swiftSettings: strict),
 ]
 
@@ -93,7 +97,9 @@ let package = Package(
         tests("DurableFilesTests", ["DurableFiles", system]),
         tests("KeyPolicyTests", ["KeyPolicy"]),
         tests("KeyringTests", ["CryptoPrimitives", "DurableFiles", "KeyPolicy", "Keyring", "Secrets", system]),
-        tests("PageCipherTests", ["CryptoPrimitives", "DurableFiles", "PageCipher", "Secrets", "Strongroom", grdb]),
+        tests(
+            "PageCipherTests",
+            ["CSQLCipher", "CryptoPrimitives", "DurableFiles", "PageCipher", "Secrets", "Strongroom", grdb]),
         tests(
             "StrongroomTests",
             [

@@ -43,6 +43,41 @@ package final class DataFile: Sendable {
     }
 }
 
+/// A file that is being made, written at any offset by any thread.
+package final class NewDataFile: Sendable {
+    private let file: SystemCalls.OpenFile
+
+    /// Makes a new file (0600).
+    ///
+    /// - Throws: `DurableFilesError` with `.alreadyExists` where something is there.
+    package init(_ path: FilePath) throws(DurableFilesError) {
+        file = try DurableFilesError.wrapping(.write, path) {
+            try SystemCalls.open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW)
+        }
+    }
+
+    /// Sets the length, in bytes; what was not written yet reads as zeros.
+    package func setLength(_ length: Int) throws(DurableFilesError) {
+        try DurableFilesError.wrapping(.write, file.path) { try SystemCalls.truncate(file, to: Int64(length)) }
+    }
+
+    /// Writes all of `bytes` from `offset` on.
+    package func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(DurableFilesError) {
+        try DurableFilesError.wrapping(.write, file.path) {
+            var written = 0
+            while written < bytes.count {
+                let rest = UnsafeRawBufferPointer(rebasing: bytes[written...])
+                written += try SystemCalls.write(rest, to: file, at: Int64(offset + written))
+            }
+        }
+    }
+
+    /// Makes what was written durable; its name is durable after the directory has been synced too.
+    package func sync() throws(DurableFilesError) {
+        try DurableFilesError.wrapping(.sync, file.path) { try SystemCalls.sync(file) }
+    }
+}
+
 extension DataFile {
     /// Whether any process holds a lock on a byte of this range. SQLite locks bytes of its files while it uses them.
     package func isLocked(from start: Int, count: Int) -> Bool {

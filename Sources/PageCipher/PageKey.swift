@@ -2,6 +2,7 @@
 // page. Another provider, with several lanes a core, would take this type's place and nothing else's.
 
 import CLibcrypto
+import Glibc
 package import CryptoPrimitives
 package import Secrets
 
@@ -17,7 +18,10 @@ package struct SealedPage {
     }
 
     /// Whether every byte is zero.
-    package var isZeroed: Bool { bytes.allSatisfy { $0 == 0 } }
+    package var isZeroed: Bool {
+        guard let base = bytes.baseAddress, bytes[0] == 0 else { return bytes.isEmpty }
+        return memcmp(base, base + 1, bytes.count - 1) == 0
+    }
 }
 
 /// A page whose tag fits its content, its number and a key. Only ``PageKey`` makes one.
@@ -73,7 +77,8 @@ package struct PageKey: ~Copyable {
 
     /// The page, known to be what was written under this key at this place; nil where it is not.
     package borrowing func authenticate(_ page: SealedPage) -> AuthenticPage? {
-        guard let base = page.bytes.baseAddress, page.bytes.count == layout.size, computeTag(of: base, number: page.number),
+        guard let base = page.bytes.baseAddress, page.bytes.count == layout.size,
+            computeTag(of: base, number: page.number),
             CRYPTO_memcmp(tag, base + layout.tagStart, layout.hash.length) == 0
         else { return nil }
         return AuthenticPage(sealed: page)
@@ -83,7 +88,8 @@ package struct PageKey: ~Copyable {
     ///
     /// - Parameter output: `layout.size` bytes, in memory that is wiped by its owner.
     package borrowing func open(_ page: AuthenticPage, into output: UnsafeMutableRawBufferPointer) throws(CryptoError) {
-        guard let base = page.sealed.bytes.baseAddress, let target = output.baseAddress, output.count == layout.size else {
+        guard let base = page.sealed.bytes.baseAddress, let target = output.baseAddress, output.count == layout.size
+        else {
             throw .parameterOutOfRange(.inputLength)
         }
         let start = layout.ciphertextStart(ofPage: page.sealed.number)
@@ -141,7 +147,8 @@ package struct PageKey: ~Copyable {
 
     /// AES-256-CBC over whole blocks; the key is in the context already.
     private static func run(
-        _ cipher: OpaquePointer, iv: UnsafeRawPointer, from source: UnsafeRawPointer, to target: UnsafeMutableRawPointer,
+        _ cipher: OpaquePointer, iv: UnsafeRawPointer, from source: UnsafeRawPointer,
+        to target: UnsafeMutableRawPointer,
         count: Int
     ) -> Bool {
         var written: Int32 = 0

@@ -59,14 +59,15 @@ package struct PageScan: Sendable, Equatable {
             let key = try makeKey()
             while try next({ chunk in
                 try chunk.forEachPage { page in
-                    if let authentic = key.authenticate(page) {
+                    let isZeroed = page.isZeroed
+                    if isZeroed, page.number == layout.lockPageNumber { return }
+                    if !isZeroed, let authentic = key.authenticate(page) {
                         if page.number == 1 { part.countedPages = try key.header(of: authentic).pageCount }
                         return
                     }
-                    if page.isZeroed, page.number == layout.lockPageNumber { return }
                     part.badPageCount += 1
                     guard part.badPages.count < Self.listedBadPages else { return }
-                    part.badPages.append(BadPage(number: page.number, kind: page.isZeroed ? .zeroed : .wrongTag))
+                    part.badPages.append(BadPage(number: page.number, kind: isZeroed ? .zeroed : .wrongTag))
                 }
             }) {}
             return part
@@ -75,17 +76,17 @@ package struct PageScan: Sendable, Equatable {
         trailingBytes = try file.length() % layout.size
         badPageCount = parts.reduce(0) { $0 + $1.badPageCount }
         badPages = parts.flatMap(\.badPages)
-        if trailingBytes > 0 { note(pageCount + 1, .torn) }
-        if expectsSettled, let counted = parts.compactMap(\.countedPages).first {
-            for number in stride(from: pageCount + (trailingBytes > 0 ? 2 : 1), through: counted, by: 1) {
-                note(number, .beyondEnd)
-            }
+        var present = pageCount
+        if trailingBytes > 0 {
+            present += 1
+            badPageCount += 1
+            badPages.append(BadPage(number: present, kind: .torn))
+        }
+        if expectsSettled, let counted = parts.compactMap(\.countedPages).first, counted > present {
+            badPageCount += counted - present
+            let listed = min(counted, present + Self.listedBadPages)
+            badPages += (present + 1...listed).map { BadPage(number: $0, kind: .beyondEnd) }
         }
         badPages = Array(badPages.sorted().prefix(Self.listedBadPages))
-    }
-
-    private mutating func note(_ number: Int, _ kind: BadPage.Kind) {
-        badPageCount += 1
-        if badPages.count < 2 * Self.listedBadPages { badPages.append(BadPage(number: number, kind: kind)) }
     }
 }

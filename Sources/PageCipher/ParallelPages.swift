@@ -11,9 +11,6 @@ package struct PageProgress: Sendable {
     package let total: Int
 }
 
-/// The work was cancelled.
-package struct PageWorkCancelled: Error {}
-
 /// Whole pages that were read together.
 package struct PageChunk {
     /// The pages, one after the other.
@@ -56,7 +53,7 @@ package struct ParallelPages {
     /// Lets every worker make what it needs for itself, work on chunks until none is left, and hand in its result.
     ///
     /// Chunks are handed out in order and finished in any. Cancelling the task that called ends the work with
-    /// ``PageWorkCancelled``. A file that became shorter ends it with ``DurableFilesError``.
+    /// ``PageCipherError/cancelled``. A file that became shorter ends it with ``DurableFilesError``.
     ///
     /// - Parameters:
     ///   - progress: called after each chunk, by one thread at a time.
@@ -77,7 +74,7 @@ package struct ParallelPages {
                     do {
                         var buffer = [UInt8](repeating: 0, count: pagesAtOnce * pageSize)
                         let result = try worker { body in
-                            if task?.isCancelled ?? false { throw PageWorkCancelled() }
+                            if task?.isCancelled ?? false { throw PageCipherError.cancelled }
                             let first = shared.withLock { shared in
                                 defer { shared.nextPage = min(pageCount, shared.nextPage + pagesAtOnce) }
                                 return shared.error == nil ? shared.nextPage : pageCount
@@ -90,7 +87,8 @@ package struct ParallelPages {
                                 guard found == chunk.count else { throw DurableFilesError.shrank(file) }
                                 try body(
                                     PageChunk(
-                                        bytes: UnsafeRawBufferPointer(chunk), firstNumber: first + 1, pageSize: pageSize))
+                                        bytes: UnsafeRawBufferPointer(chunk), firstNumber: first + 1, pageSize: pageSize
+                                    ))
                             }
                             shared.withLock { shared in
                                 shared.donePages += count

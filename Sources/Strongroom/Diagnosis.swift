@@ -9,7 +9,7 @@ import PageCipher
 import SystemPackage
 
 /// Tells what is wrong with a database file, from its bytes and the keys of its envelope.
-struct Diagnosis {
+struct Diagnosis: Sendable {
     let files: DatabaseFiles
     let envelope: Envelope
     let keyring: UnlockedKeyring
@@ -41,7 +41,7 @@ struct Diagnosis {
         let length = try file.length()
         // Only what the main file must hold by itself can be told while changes wait in the WAL.
         let isSettled = try !files.hasPendingWAL()
-        if !isSettled, try WALScan(of: DataFile(files.wal), with: pageKey(key)).damage != nil { return .walDamaged }
+        if !isSettled, try scanWAL(under: key).damage != nil { return .walDamaged }
         guard length >= key.pageFormat.size else { return .truncated }
         let header = try firstPageHeader(file, under: key)
         guard let header else {
@@ -61,10 +61,11 @@ struct Diagnosis {
         if try firstPageHeader(file, under: active) != nil { return .headerDamaged }
         if keyring.scope(ofKey: keyID) != nil { return .keyOfAnotherDatabase }
         let scan = try scan(file, under: active)
-        return scan.pageCount > 0 && scan.badPageCount < scan.pageCount ? .pagesDamaged(count: scan.badPageCount) : .unknownKey
+        return scan.pageCount > 0 && scan.badPageCount < scan.pageCount
+            ? .pagesDamaged(count: scan.badPageCount) : .unknownKey
     }
 
-    private func verdict(on scan: PageScan) -> DatabaseCondition {
+    func verdict(on scan: PageScan) -> DatabaseCondition {
         let missing: Set<BadPage.Kind> = [.torn, .beyondEnd]
         if scan.badPages.contains(where: { !missing.contains($0.kind) }) {
             return .pagesDamaged(count: scan.badPageCount)
@@ -82,12 +83,19 @@ struct Diagnosis {
     }
 
     /// Every page of the main file.
-    private func scan(_ file: DataFile, under info: DataKeyInfo) throws -> PageScan {
+    func scan(
+        _ file: DataFile, under info: DataKeyInfo, progress: (@Sendable (PageProgress) -> Void)? = nil
+    ) throws -> PageScan {
         let key = try keyring.dataKey(generation: info.generation, of: envelope)
         let layout = info.pageFormat.layout
-        return try PageScan(of: file, layout: layout, expectsSettled: try !files.hasPendingWAL()) {
+        return try PageScan(of: file, layout: layout, expectsSettled: try !files.hasPendingWAL(), progress: progress) {
             try key.makePageKey(layout: layout)
         }
+    }
+
+    /// The frames of the WAL.
+    func scanWAL(under info: DataKeyInfo) throws -> WALScan {
+        try WALScan(of: DataFile(files.wal), with: pageKey(info))
     }
 
     private func pageKey(_ info: DataKeyInfo) throws -> PageKey {

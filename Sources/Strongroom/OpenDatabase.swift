@@ -91,6 +91,12 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
         }
     }
 
+    /// Looks at the open file from outside.
+    func diagnosis() throws -> Diagnosis {
+        guard !isClosed.withLock({ $0 }) else { throw StrongroomError(.storeLocked) }
+        return Diagnosis(files: files, envelope: envelope.withLock { $0 }, keyring: keyring)
+    }
+
     /// A second connection, which only reads.
     func makeReader() throws -> DatabaseQueue {
         try DatabaseQueue(

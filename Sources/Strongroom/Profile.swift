@@ -8,7 +8,7 @@ import SystemPackage
 public final class Profile: Sendable {
     /// Its id and name.
     public let info: ProfileInfo
-    private let open: OpenDatabase<DatabasePool>
+    let open: OpenDatabase<DatabasePool>
     private let store: Store
 
     /// GRDB's own pool, on an encrypted database in WAL mode. It is closed with the profile.
@@ -125,16 +125,7 @@ extension Store {
     public func openProfile(_ info: ProfileInfo) throws -> Profile {
         try requireUnlocked()
         let files = DatabaseFiles(.profile(info.id), in: directory)
-        let lock: FileLock
-        do {
-            lock = try FileLock(files.lock)
-        } catch {
-            switch error.reason {
-            case .isLocked(let process): throw StrongroomError(.profileInUse(process: process), files.lock)
-            case .missing: throw StrongroomError(.database(.missing), files.main)
-            default: throw error
-            }
-        }
+        let lock = try lockProfile(files)
         do {
             let open = try OpenDatabase(files, lock: lock, keyring: keyring, policy: policy) {
                 try DatabasePool(path: $0, configuration: $1)
@@ -143,6 +134,19 @@ extension Store {
         } catch {
             lock.release()
             throw error
+        }
+    }
+
+    /// The process lock of a profile.
+    func lockProfile(_ files: DatabaseFiles) throws -> FileLock {
+        do {
+            return try FileLock(files.lock)
+        } catch {
+            switch error.reason {
+            case .isLocked(let process): throw StrongroomError(.profileInUse(process: process), files.lock)
+            case .missing: throw StrongroomError(.database(.missing), files.main)
+            default: throw error
+            }
         }
     }
 }

@@ -188,13 +188,7 @@ public final class Store: Sendable {
     func withGlobal<Result>(isNew: Bool = false, _ body: (DatabaseQueue) throws -> Result) throws -> Result {
         guard !isLocked.withLock({ $0 }) else { throw StrongroomError(.storeLocked) }
         let files = DatabaseFiles(.global, in: directory)
-        let lock: FileLock
-        do {
-            lock = try FileLock(files.lock, patienceMilliseconds: Self.globalPatienceMilliseconds)
-        } catch {
-            guard case .isLocked(let process) = error.reason else { throw error }
-            throw StrongroomError(.storeInUse(process: process), files.lock)
-        }
+        let lock = try lockGlobal(files)
         defer { lock.release() }
         let open = try OpenDatabase(files, lock: lock, keyring: keyring, policy: policy, isNew: isNew) {
             try DatabaseQueue(path: $0, configuration: $1)
@@ -214,6 +208,16 @@ public final class Store: Sendable {
                 "global_close_incomplete", metadata: ["code": "\((error as? any ReportableError)?.code ?? "")"])
         }
         return result
+    }
+
+    /// The lock of the global database, which is held for as long as a call takes.
+    func lockGlobal(_ files: DatabaseFiles) throws -> FileLock {
+        do {
+            return try FileLock(files.lock, patienceMilliseconds: Self.globalPatienceMilliseconds)
+        } catch {
+            guard case .isLocked(let process) = error.reason else { throw error }
+            throw StrongroomError(.storeInUse(process: process), files.lock)
+        }
     }
 
     private func noticeRollback() throws {

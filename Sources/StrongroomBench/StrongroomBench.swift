@@ -11,22 +11,39 @@ struct StrongroomBench: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "StrongroomBench", abstract: "Measure Strongroom against the tools it stands on.")
 
-    @Option(help: "How often each side is measured.") var rounds = 15
+    @Option(help: "How often opening is measured.") var rounds = 15
+    @Option(help: "How large the database of the page rows is, in megabytes.") var megabytes = 513
+    @Option(help: "How often the page rows are measured.") var pageRounds = 3
     @Flag(help: "Print one JSON object.") var json = false
 
     func validate() throws {
-        guard (1...1_000).contains(rounds) else { throw ValidationError("--rounds is from 1 to 1000.") }
+        guard (1...1_000).contains(rounds), (1...100).contains(pageRounds), (1...100_000).contains(megabytes) else {
+            throw ValidationError(
+                "--rounds is from 1 to 1000, --page-rounds from 1 to 100, --megabytes from 1 to 100000.")
+        }
+    }
+
+    private struct Output: Encodable {
+        let rows: [Comparison]
+        let limitsOfOneCore: [CryptoLimit]
     }
 
     func run() throws {
-        let rows = [try OpeningRow.measure(rounds: rounds)]
+        var rows = [try OpeningRow.measure(rounds: rounds)]
+        let database = try BenchDatabase(megabytes: megabytes)
+        defer { database.remove() }
+        rows.append(try PageRows.verify(database, rounds: pageRounds))
+        rows.append(try PageRows.reencrypt(database, rounds: pageRounds))
+        let limits = try PageRows.limits()
         if json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-            print(String(decoding: try encoder.encode(["rows": rows]), as: UTF8.self))
+            print(String(decoding: try encoder.encode(Output(rows: rows, limitsOfOneCore: limits)), as: UTF8.self))
             return
         }
         for row in rows { row.show() }
+        print("what one core of this machine can do, pages of 4096 bytes")
+        for limit in limits { limit.show() }
     }
 }
 
@@ -54,8 +71,11 @@ struct Comparison: Encodable {
     let theirName: String
     /// How many times faster ours is, by the medians.
     let ratio: Double
+    /// The size of what was worked on, where the row is about that.
+    let megabytes: Double?
 
-    init(_ name: String, ours: [Duration], theirs: [Duration], theirName: String) {
+    init(_ name: String, ours: [Duration], theirs: [Duration], theirName: String, megabytes: Double? = nil) {
+        self.megabytes = megabytes
         self.name = name
         self.ours = Times(ours)
         self.theirs = Times(theirs)
@@ -64,19 +84,36 @@ struct Comparison: Encodable {
     }
 
     func show() {
-        print(name)
-        print("  Strongroom".padding(toLength: 44, withPad: " ", startingAt: 0) + ours.text)
-        print("  \(theirName)".padding(toLength: 44, withPad: " ", startingAt: 0) + theirs.text)
+        print(name + (megabytes.map { String(format: ", %.0f MB", $0) } ?? ""))
+        for (side, times) in [("Strongroom", ours), (theirName, theirs)] {
+            let rate = megabytes.map { String(format: "  %.2f GB/s", $0 / times.median) } ?? ""
+            print("  \(side)".padding(toLength: 44, withPad: " ", startingAt: 0) + times.text + rate)
+        }
         print(String(format: "  ratio: %.1f × faster", ratio))
+    }
+
+    /// Measures both sides in turns; what stands before and after a side is not measured.
+    static func measure(
+        _ name: String, theirName: String, rounds: Int, megabytes: Double?, ours: () throws -> Void,
+        afterOurs: () throws -> Void = {}, beforeTheirs: () throws -> Void = {}, theirs: () throws -> Void
+    ) throws -> Comparison {
+        let clock = ContinuousClock()
+        var ourTimes: [Duration] = []
+        var theirTimes: [Duration] = []
+        for _ in 0..<rounds {
+            ourTimes.append(try clock.measure(ours))
+            try afterOurs()
+            try beforeTheirs()
+            theirTimes.append(try clock.measure(theirs))
+        }
+        return Comparison(name, ours: ourTimes, theirs: theirTimes, theirName: theirName, megabytes: megabytes)
     }
 }
 
 /// Opening a profile with the keyring unlocked, against opening a SQLCipher file by its passphrase.
 enum OpeningRow {
     static func measure(rounds: Int) throws -> Comparison {
-        let work = FileManager.default.temporaryDirectory.appending(path: "strongroom-bench-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(
-            at: work, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
+        let work = try BenchDirectory.make()
         defer { try? FileManager.default.removeItem(at: work) }
         let directory = FilePath(work.path)
         let secret = try UnlockSecret.makeKeyFile(directory.appending("key"))

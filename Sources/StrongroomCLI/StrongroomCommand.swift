@@ -17,7 +17,8 @@ struct StrongroomCommand: ParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            Init.self, ProfileCommand.self, UnlockerCommand.self, KeyCommand.self, PolicyCommand.self, Diagnose.self,
+            Init.self, ProfileCommand.self, UnlockerCommand.self, KeyCommand.self, PolicyCommand.self, Verify.self,
+            Diagnose.self,
         ])
 
     @OptionGroup var common: CommonOptions

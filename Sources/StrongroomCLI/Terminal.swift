@@ -4,6 +4,7 @@ import ErrorReporting
 import Foundation
 import Glibc
 import Strongroom
+import Synchronization
 import TextTable
 
 enum Terminal {
@@ -37,9 +38,9 @@ enum Terminal {
 }
 
 /// A bar on a terminal; nothing anywhere else.
-final class ProgressBar {
+final class ProgressBar: Sendable {
     private let isShown: Bool
-    private var lastShown = ContinuousClock.now - .seconds(1)
+    private let lastShown = Mutex(ContinuousClock.now - .seconds(1))
     private static let width = 30
 
     init(_ common: CommonOptions) {
@@ -51,13 +52,17 @@ final class ProgressBar {
     /// Takes the bar away, before results are printed.
     func finish() { if isShown { write("\r\u{1b}[K") } }
 
-    func show(_ label: String, done: Int, total: Int) {
-        guard isShown, ContinuousClock.now - lastShown > .milliseconds(50) || done == total else { return }
-        lastShown = .now
+    func show(_ label: String, done: Int, total: Int, unit: String = "rows") {
+        let isDue = lastShown.withLock { last in
+            guard ContinuousClock.now - last > .milliseconds(50) || done == total else { return false }
+            last = .now
+            return true
+        }
+        guard isShown, isDue else { return }
         let share = total > 0 ? min(1, Double(done) / Double(total)) : 0
         let filled = Int(share * Double(Self.width))
         let bar = String(repeating: "=", count: filled) + String(repeating: " ", count: Self.width - filled)
-        let numbers = total > 0 ? "\(Int(share * 100)) % of \(total) rows" : ""
+        let numbers = total > 0 ? "\(Int(share * 100)) % of \(total) \(unit)" : ""
         write("\r\u{1b}[K[\(bar)] \(label) \(numbers)")
     }
 

@@ -158,6 +158,28 @@ import Testing
         #expect(use.errorText.contains("error[database_pages_damaged]"))
     }
 
+    @Test func everyDatabaseIsVerified() throws {
+        let id = try #require(
+            try json(try run("profile", "create", "--key-file", key.string, "--json", "Work"))["id"] as? String)
+        _ = try run("profile", "create", "--key-file", key.string, "Other")
+        let healthy = try run("verify", "--all", "--key-file", key.string, "--json")
+        #expect(healthy.status == 0, "\(healthy.errorText)")
+        #expect((try json(healthy)["databases"] as? [Any])?.count == 3)
+
+        try TestFiles.edit(store.appending("profiles").appending(id).appending("profile.db")) { $0[4096 + 7] ^= 1 }
+        let damaged = try run("verify", "--key-file", key.string, "Work")
+        #expect(damaged.status == 1)
+        #expect(damaged.outputText.contains("page 2: wrong_tag"))
+        // One envelope that is gone does not keep the others from being looked at.
+        try FileManager.default.removeItem(
+            atPath: store.appending("keyring").appending("envelopes").appending("\(id).json").string)
+        let all = try run("verify", "--all", "--key-file", key.string, "--json")
+        #expect(all.status == 3)
+        #expect((try json(all)["databases"] as? [Any])?.count == 2)
+        #expect(((try json(all)["failed"] as? [[String: Any]])?.first?["code"]) as? String == "envelope_missing")
+        #expect(try run("verify", "--key-file", key.string).status == 2)
+    }
+
     @Test func unlockersAreManaged() throws {
         let added = try shell(
             "strongroom unlocker add --key-file \(key) --new-passphrase-fd 3 --label laptop 3<<< 'a passphrase that is long'"

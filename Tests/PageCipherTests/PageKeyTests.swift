@@ -53,9 +53,12 @@ import Testing
         let count = sample.bytes.count / size
         #expect(sample.bytes.count.isMultiple(of: size) && count > 1)
         for number in 1...count {
-            #expect(sample.page(number).withUnsafeBytes { key.authenticate(SealedPage($0, number: number)) != nil }, "page \(number)")
+            #expect(
+                sample.page(number).withUnsafeBytes { key.authenticate(SealedPage($0, number: number)) != nil },
+                "page \(number)")
             // In another place, or under another algorithm, it is not.
-            #expect(!sample.page(number).withUnsafeBytes { key.authenticate(SealedPage($0, number: number + 1)) != nil })
+            #expect(
+                !sample.page(number).withUnsafeBytes { key.authenticate(SealedPage($0, number: number + 1)) != nil })
         }
         let header = try sample.page(1).withUnsafeBytes { bytes in
             try key.authenticate(SealedPage(bytes, number: 1)).map { try key.header(of: $0) }
@@ -84,7 +87,10 @@ import Testing
         let sample = try sample(size: 1024, authentication: "hmac-sha512")
         let key = try sample.pageKey()
         for count in [0, 1, 16, 1023, 1025] {
-            #expect(![UInt8](repeating: 0, count: count).withUnsafeBytes { key.authenticate(SealedPage($0, number: 1)) != nil })
+            #expect(
+                ![UInt8](repeating: 0, count: count).withUnsafeBytes {
+                    key.authenticate(SealedPage($0, number: 1)) != nil
+                })
         }
         #expect(!sample.page(1).withUnsafeBytes { key.authenticate(SealedPage($0, number: 1 << 40)) != nil })
         #expect(!sample.page(1).withUnsafeBytes { key.authenticate(SealedPage($0, number: -1)) != nil })

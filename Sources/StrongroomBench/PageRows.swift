@@ -1,0 +1,183 @@
+// Verification and re-encryption, against what SQLCipher does itself; and what this machine's libcrypto could do at most.
+
+import CSQLCipher
+import CryptoPrimitives
+import DurableFiles
+import Foundation
+import GRDB
+import PageCipher
+import Secrets
+import Strongroom
+
+/// A database of SQLCipher's own making, with keys that protect nothing.
+struct BenchDatabase {
+    let directory: URL
+    let path: FilePath
+    let megabytes: Double
+    static let layout = PageLayout(size: 4096, hash: .sha512)
+
+    /// - Parameter megabytes: about how large the file is to be.
+    init(megabytes: Int) throws {
+        directory = try BenchDirectory.make()
+        path = FilePath(directory.path).appending("bench.db")
+        let queue = try Self.open(path, .old)
+        let rows = megabytes * 1_000_000 / 460
+        try queue.writeWithoutTransaction { db in
+            try db.execute(
+                sql:
+                    "PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF; CREATE TABLE t (id INTEGER PRIMARY KEY, filling BLOB)"
+            )
+            try db.execute(
+                sql: """
+                    INSERT INTO t WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+                    SELECT i, randomblob(400) FROM n
+                    """, arguments: [rows])
+        }
+        try queue.close()
+        self.megabytes = Double(try DataFile(path).length()) / 1_000_000
+    }
+
+    func remove() { try? FileManager.default.removeItem(at: directory) }
+
+    enum Key {
+        case old, new
+
+        var byte: UInt8 { self == .old ? 0x11 : 0x22 }
+
+        func pageKey() throws -> PageKey {
+            let secret = try SecretBytes(count: 32) { buffer in for index in buffer.indices { buffer[index] = byte } }
+            return try PageKey(dataKey: secret, salt: [UInt8](repeating: byte, count: 16), layout: BenchDatabase.layout)
+        }
+
+        /// SQLCipher's raw form.
+        var literal: String { "x'" + String(repeating: Hex.encode([byte]), count: 48) + "'" }
+    }
+
+    static func open(_ path: FilePath, _ key: Key) throws -> DatabaseQueue {
+        var configuration = Configuration()
+        configuration.prepareDatabase { db in
+            let literal = key.literal
+            guard sqlite3_key_v2(db.sqliteConnection, "main", literal, Int32(literal.utf8.count)) == 0 else {
+                throw DatabaseError(message: "sqlite3_key_v2")
+            }
+        }
+        return try DatabaseQueue(path: path.string, configuration: configuration)
+    }
+}
+
+enum BenchDirectory {
+    static func make() throws -> URL {
+        let work = FileManager.default.temporaryDirectory.appending(path: "strongroom-bench-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(
+            at: work, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
+        return work
+    }
+}
+
+struct BenchFailure: Error { let what: String }
+
+enum PageRows {
+    /// Every page authenticated, against `PRAGMA cipher_integrity_check`.
+    static func verify(_ database: BenchDatabase, rounds: Int) throws -> Comparison {
+        try Comparison.measure(
+            "verify all pages", theirName: "PRAGMA cipher_integrity_check", rounds: rounds,
+            megabytes: database.megabytes,
+            ours: {
+                let scan = try PageScan(of: DataFile(database.path), layout: BenchDatabase.layout) {
+                    try BenchDatabase.Key.old.pageKey()
+                }
+                guard scan.badPageCount == 0, scan.pageCount > 1 else { throw BenchFailure(what: "verify") }
+            },
+            theirs: {
+                let queue = try BenchDatabase.open(database.path, .old)
+                let problems = try queue.read { try String.fetchAll($0, sql: "PRAGMA cipher_integrity_check") }
+                guard problems.isEmpty else { throw BenchFailure(what: "cipher_integrity_check") }
+                try queue.close()
+            })
+    }
+
+    /// Another key for every page, durable, against `PRAGMA rekey` of a copy. Ours ends with fsync and a scan of what was
+    /// written; theirs ends when the pragma does, which fsyncs too.
+    static func reencrypt(_ database: BenchDatabase, rounds: Int) throws -> Comparison {
+        let target = database.path.removingLastComponent().appending("target.db")
+        let copy = database.path.removingLastComponent().appending("copy.db")
+        return try Comparison.measure(
+            "re-encrypt to another key, fsynced and read back", theirName: "PRAGMA rekey (sqlite3_rekey_v2)",
+            rounds: rounds, megabytes: database.megabytes,
+            ours: {
+                let file = try NewDataFile(target)
+                try PageRewriter.rewrite(
+                    DataFile(database.path), into: file, layout: BenchDatabase.layout,
+                    makeOldKey: { try BenchDatabase.Key.old.pageKey() },
+                    makeNewKey: { try BenchDatabase.Key.new.pageKey() })
+                try file.sync()
+                let scan = try PageScan(of: DataFile(target), layout: BenchDatabase.layout) {
+                    try BenchDatabase.Key.new.pageKey()
+                }
+                guard scan.badPageCount == 0 else { throw BenchFailure(what: "re-encrypt") }
+            }, afterOurs: { try FileManager.default.removeItem(atPath: target.string) },
+            beforeTheirs: {
+                try? FileManager.default.removeItem(atPath: copy.string)
+                try FileManager.default.copyItem(atPath: database.path.string, toPath: copy.string)
+                try DurableFiles.syncFile(copy)
+            },
+            theirs: {
+                let queue = try BenchDatabase.open(copy, .old)
+                try queue.writeWithoutTransaction { db in
+                    let literal = BenchDatabase.Key.new.literal
+                    guard sqlite3_rekey_v2(db.sqliteConnection, "main", literal, Int32(literal.utf8.count)) == 0 else {
+                        throw BenchFailure(what: "rekey")
+                    }
+                }
+                try queue.close()
+            })
+    }
+
+    /// What libcrypto does on this machine with the same keys and pages, on one core: the limit of the rows above.
+    static func limits() throws -> [CryptoLimit] {
+        let key = try BenchDatabase.Key.old.pageKey()
+        let size = BenchDatabase.layout.size
+        let plaintext = [UInt8](repeating: 0x5a, count: size)
+        let iv = [UInt8](repeating: 3, count: PageLayout.ivLength)
+        var sealed = [UInt8](repeating: 0, count: size)
+        var opened = [UInt8](repeating: 0, count: size)
+        let pages = 50_000
+        func rate(_ body: () throws -> Void) rethrows -> Double {
+            let clock = ContinuousClock()
+            let time = try clock.measure { for _ in 0..<pages { try body() } }
+            return Double(pages * size) / (time / .seconds(1)) / 1e9
+        }
+        let sealRate = try plaintext.withUnsafeBytes { plaintext in
+            try iv.withUnsafeBytes { iv in
+                try sealed.withUnsafeMutableBytes { sealed in
+                    try rate { try key.seal(plaintext, number: 2, iv: iv, into: sealed) }
+                }
+            }
+        }
+        return try sealed.withUnsafeBytes { sealed in
+            var authentic: AuthenticPage?
+            let macRate = rate { authentic = key.authenticate(SealedPage(sealed, number: 2)) }
+            guard let authentic else { throw BenchFailure(what: "authenticate") }
+            let openRate = try opened.withUnsafeMutableBytes { opened in
+                try rate { try key.open(authentic, into: opened) }
+            }
+            return [
+                CryptoLimit(name: "HMAC-SHA512 of a page", gigabytesPerSecond: macRate),
+                CryptoLimit(name: "AES-256-CBC decryption of a page", gigabytesPerSecond: openRate),
+                CryptoLimit(name: "AES-256-CBC encryption and HMAC-SHA512", gigabytesPerSecond: sealRate),
+            ]
+        }
+    }
+}
+
+/// What one core can do.
+struct CryptoLimit: Encodable {
+    let name: String
+    let gigabytesPerSecond: Double
+
+    func show() {
+        print(
+            "  \(name)".padding(toLength: 54, withPad: " ", startingAt: 0)
+                + String(format: "%5.2f GB/s", gigabytesPerSecond))
+    }
+}

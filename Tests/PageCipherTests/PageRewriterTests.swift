@@ -1,0 +1,286 @@
+import CSQLCipher
+import CryptoPrimitives
+import DurableFiles
+import Foundation
+import GRDB
+import Secrets
+import Synchronization
+import SystemPackage
+import TestSupport
+import Testing
+
+@testable import PageCipher
+@testable import Strongroom
+
+/// Databases that SQLCipher wrote, re-encrypted here, and read by SQLCipher again.
+@Suite struct PageRewriterTests {
+    /// A key that is a key for a test only, with a salt of its own.
+    struct Key: Sendable {
+        let bytes: [UInt8]
+        let salt: [UInt8]
+
+        static let old = Key(bytes: (0..<32).map { UInt8($0) }, salt: (0..<16).map { UInt8(0x40 + $0) })
+        static let new = Key(bytes: (0..<32).map { UInt8(0xff - $0) }, salt: (0..<16).map { UInt8(0x90 + $0) })
+
+        func pageKey(_ layout: PageLayout) throws -> PageKey {
+            try PageKey(dataKey: SecretBytes(testing: bytes), salt: salt, layout: layout)
+        }
+    }
+
+    struct Format: Sendable, CustomTestStringConvertible {
+        var size = 4096
+        var hash = HashAlgorithm.sha512
+        var setup = "PRAGMA journal_mode = DELETE"
+        var content =
+            "CREATE TABLE t (a, b); CREATE INDEX i ON t (a); INSERT INTO t WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400) SELECT i, randomblob(i * 7) FROM n; DELETE FROM t WHERE a % 5 = 0"
+        var layout: PageLayout { PageLayout(size: size, hash: hash) }
+        var testDescription: String { "\(size) \(hash.rawValue) \(setup) \(content.count)" }
+    }
+
+    static let formats =
+        [1024, 4096, 8192, 16384, 65536].flatMap { [Format(size: $0), Format(size: $0, hash: .sha256)] } + [
+            Format(setup: "PRAGMA auto_vacuum = FULL"), Format(setup: "PRAGMA auto_vacuum = INCREMENTAL"),
+            Format(setup: "PRAGMA journal_mode = WAL"), Format(content: "CREATE TABLE t (a, b)"),
+        ]
+
+    let directory: TemporaryDirectory
+    init() throws { directory = try TemporaryDirectory() }
+
+    private func open(_ path: FilePath, _ key: Key, _ format: Format) throws -> DatabaseQueue {
+        var configuration = Configuration()
+        configuration.prepareDatabase { db in
+            let literal = "x'" + Hex.encode(key.bytes) + Hex.encode(key.salt) + "'"
+            _ = sqlite3_key_v2(db.sqliteConnection, "main", literal, Int32(literal.utf8.count))
+            try db.execute(sql: "PRAGMA cipher_log_level = NONE")
+            try db.execute(sql: "PRAGMA cipher_page_size = \(format.size)")
+            try db.execute(sql: "PRAGMA cipher_hmac_algorithm = HMAC_\(format.hash == .sha512 ? "SHA512" : "SHA256")")
+        }
+        return try DatabaseQueue(path: path.string, configuration: configuration)
+    }
+
+    private func make(_ format: Format) throws -> FilePath {
+        let path = directory.appending("source.db")
+        let queue = try open(path, .old, format)
+        try queue.writeWithoutTransaction { db in
+            try db.execute(sql: format.setup)
+            try db.execute(sql: format.content)
+            _ = try? db.checkpoint(.truncate)
+        }
+        try queue.close()
+        return path
+    }
+
+    private func rewrite(_ source: FilePath, _ format: Format, workers: Int? = nil) throws -> FilePath {
+        let target = directory.appending("target-\(UUID().uuidString).db")
+        let file = try NewDataFile(target)
+        try PageRewriter.rewrite(
+            DataFile(source), into: file, layout: format.layout, workers: workers,
+            makeOldKey: { try Key.old.pageKey(format.layout) }, makeNewKey: { try Key.new.pageKey(format.layout) })
+        try file.sync()
+        return target
+    }
+
+    private func rows(_ queue: DatabaseQueue) throws -> [String] {
+        try queue.read { try Row.fetchAll($0, sql: "SELECT rowid, a, hex(b) FROM t").map { "\($0)" } }
+    }
+
+    @Test(arguments: formats)
+    func sqlcipherReadsWhatWasReencrypted(format: Format) throws {
+        let source = try make(format)
+        let expected = try rows(open(source, .old, format))
+        for workers in [1, 3] {
+            let target = try rewrite(source, format, workers: workers)
+            #expect(try TestFiles.read(target).prefix(16) == Key.new.salt[...])
+            let queue = try open(target, .new, format)
+            #expect(try rows(queue) == expected)
+            #expect(try queue.read { try String.fetchAll($0, sql: "PRAGMA cipher_integrity_check") }.isEmpty)
+            #expect(try queue.read { try String.fetchAll($0, sql: "PRAGMA integrity_check") } == ["ok"])
+            // The old key is of no use any more.
+            #expect(throws: DatabaseError.self) { try rows(open(target, .old, format)) }
+            // No page kept its IV or tag.
+            let (old, new) = try (TestFiles.read(source), TestFiles.read(target))
+            #expect(old.count == new.count)
+            for page in 0..<(old.count / format.size) {
+                let reserve = (page * format.size + format.layout.ivStart)..<((page + 1) * format.size)
+                #expect(old[reserve] != new[reserve])
+            }
+        }
+    }
+
+    /// Page for page: what a page opens to is what its re-encrypted copy opens to, and page 1 is a header of SQLite's. (The
+    /// table `sqlite_dbpage`, which would show the plaintext of each page, is not in Debian's build of SQLCipher; that
+    /// SQLCipher reads the same rows is shown above.)
+    @Test(arguments: formats)
+    func pagesDecryptToBTreePages(format: Format) throws {
+        let source = try make(format)
+        let bytes = try TestFiles.read(source)
+        let target = try TestFiles.read(rewrite(source, format))
+        let oldKey = try Key.old.pageKey(format.layout)
+        let newKey = try Key.new.pageKey(format.layout)
+        for number in 1...(bytes.count / format.size) {
+            let range = ((number - 1) * format.size)..<(number * format.size)
+            let before = try Self.plaintext(bytes[range], number, oldKey)
+            let after = try Self.plaintext(target[range], number, newKey)
+            #expect(before == after, "page \(number)")
+            if number == 1 {
+                #expect(Array(before.prefix(16)) == PageLayout.plaintextMagic)
+                // Page size (65536 is written as 1) and reserve, where SQLite's header has them.
+                #expect(Int(before[16]) << 8 | Int(before[17]) == (format.size == 65536 ? 1 : format.size))
+                // SQLCipher reserves 80 bytes when it is keyed, before it is told of a shorter tag, and never less later.
+                #expect(before[20] == 80)
+                #expect([2, 5, 10, 13].contains(before[100]), "a b-tree page follows the header")
+            }
+        }
+    }
+
+    private static func plaintext(_ page: ArraySlice<UInt8>, _ number: Int, _ key: borrowing PageKey) throws -> [UInt8]
+    {
+        var output = [UInt8](repeating: 0xee, count: page.count)
+        let isAuthentic = try Array(page).withUnsafeBytes { page in
+            guard let authentic = key.authenticate(SealedPage(page, number: number)) else { return false }
+            try output.withUnsafeMutableBytes { try key.open(authentic, into: $0) }
+            return true
+        }
+        #expect(isAuthentic)
+        return output
+    }
+
+    @Test func aBadPageStopsARewriteAndIsNamed() throws {
+        let format = Format()
+        let source = try make(format)
+        try TestFiles.edit(source) { $0[4096 * 6 + 9] ^= 1 }
+        #expect(throws: PageCipherError.pageNotAuthentic(number: 7)) { _ = try rewrite(source, format, workers: 1) }
+        try TestFiles.edit(source) { $0.removeLast(5) }
+        #expect(throws: PageCipherError.notWholePages) { _ = try rewrite(source, format) }
+    }
+
+    @Test func swappedPagesAreCaught() throws {
+        let format = Format()
+        let source = try make(format)
+        try TestFiles.edit(source) { bytes in
+            let second = bytes[4096..<8192]
+            bytes.replaceSubrange(4096..<8192, with: bytes[8192..<12288])
+            bytes.replaceSubrange(8192..<12288, with: second)
+        }
+        let scan = try PageScan(of: DataFile(source), layout: format.layout) { try Key.old.pageKey(format.layout) }
+        #expect(scan.badPages == [BadPage(number: 2, kind: .wrongTag), BadPage(number: 3, kind: .wrongTag)])
+    }
+
+    /// A bit anywhere in the file, sampled, is found in its page and nowhere else.
+    @Test func everySampledBitIsCaught() throws {
+        let format = Format()
+        let source = try make(format)
+        let bytes = try TestFiles.read(source)
+        var generator = SplitMix64(state: 11)
+        for _ in 0..<200 {
+            let index = Int(generator.next() % UInt64(bytes.count))
+            guard index >= 16 else { continue }
+            var changed = bytes
+            changed[index] ^= 1 << UInt8(generator.next() % 8)
+            try TestFiles.write(changed, to: source)
+            let scan = try PageScan(of: DataFile(source), layout: format.layout) { try Key.old.pageKey(format.layout) }
+            #expect(scan.badPages.map(\.number) == [index / 4096 + 1])
+        }
+    }
+
+    @Test func whatIsNoDatabaseIsNotRead() throws {
+        let path = directory.appending("odd")
+        let layout = Format().layout
+        for count in [0, 1, 15, 4095, 4096, 4097] {
+            try TestFiles.write([UInt8](repeating: 0x37, count: count), to: path)
+            let scan = try PageScan(of: DataFile(path), layout: layout) { try Key.old.pageKey(layout) }
+            #expect(scan.pageCount == count / 4096)
+            #expect(scan.trailingBytes == count % 4096)
+            #expect(scan.badPageCount == (count + 4095) / 4096)
+        }
+    }
+
+    /// Past 4 GiB: numbers only, in a sparse file, whose holes are zeroed pages; the one that SQLite never writes is none.
+    @Test func aFilePastFourGigabytesIsCountedRight() throws {
+        let format = Format(size: 65536)
+        let source = try make(format)
+        let size = 5 << 30
+        #expect(truncate(source.string, size) == 0)
+        let scan = try PageScan(of: DataFile(source), layout: format.layout) { try Key.old.pageKey(format.layout) }
+        #expect(scan.pageCount == size / 65536)
+        #expect(scan.badPages.allSatisfy { $0.kind == .zeroed && $0.number != format.layout.lockPageNumber })
+        #expect(scan.badPageCount == scan.badPages.count + max(0, scan.badPageCount - 10_000))
+    }
+
+    @Test func aFileThatShrinksWhileItIsReadIsAnError() throws {
+        let format = Format()
+        let source = try make(format)
+        let size = 64 << 20
+        #expect(truncate(source.string, size) == 0)
+        #expect(throws: DurableFilesError.self) {
+            _ = try PageScan(
+                of: DataFile(source), layout: format.layout, workers: 1,
+                progress: { done in
+                    if done.done < done.total / 2 { _ = truncate(source.string, 4096) }
+                }
+            ) { try Key.old.pageKey(format.layout) }
+        }
+    }
+
+    @Test func cancellingEndsAScan() async throws {
+        let format = Format()
+        let source = try make(format)
+        #expect(truncate(source.string, 256 << 20) == 0)
+        let task = Task {
+            while !Task.isCancelled { await Task.yield() }
+            return try PageScan(of: DataFile(source), layout: format.layout) { try Key.old.pageKey(format.layout) }
+        }
+        task.cancel()
+        await #expect(throws: PageCipherError.cancelled) { _ = try await task.value }
+    }
+
+    @Test func progressGoesToTheEnd() throws {
+        let format = Format()
+        let source = try make(format)
+        #expect(truncate(source.string, 16 << 20) == 0)
+        let last = Counter()
+        _ = try PageScan(of: DataFile(source), layout: format.layout, progress: { last.note($0.done, $0.total) }) {
+            try Key.old.pageKey(format.layout)
+        }
+        #expect(last.values.done == 4096 && last.values.total == 4096)
+    }
+
+    /// Every bit of the WAL's last two frames cut away, one after the other: never a crash, never damage.
+    @Test func aWALCutAnywhereIsATornTail() throws {
+        let format = Format(size: 1024, setup: "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0")
+        let path = directory.appending("live.db")
+        let queue = try open(path, .old, format)
+        try queue.writeWithoutTransaction { db in
+            try db.execute(sql: format.setup)
+            try db.execute(sql: "CREATE TABLE t (a)")
+            for number in 0..<6 { try db.execute(sql: "INSERT INTO t VALUES (?)", arguments: [number]) }
+        }
+        let wal = try TestFiles.read(FilePath(path.string + "-wal"))
+        let frame = 24 + 1024
+        let frames = (wal.count - 32) / frame
+        let cut = directory.appending("cut-wal")
+        for length in (wal.count - 2 * frame)...wal.count {
+            try TestFiles.write(wal.prefix(length), to: cut)
+            let scan = try WALScan(of: DataFile(cut), with: Key.old.pageKey(format.layout))
+            #expect(scan.damage == nil)
+            #expect(scan.committedFrames == (length - 32) / frame, "every transaction here is one frame")
+        }
+        // Of another page size, of another key, of nothing.
+        try TestFiles.write(wal, to: cut)
+        #expect(try WALScan(of: DataFile(cut), with: Key.old.pageKey(Format(size: 4096).layout)).damage == .pageSize)
+        #expect(try WALScan(of: DataFile(cut), with: Key.new.pageKey(format.layout)).damage == .foreignPage)
+        for length in 0..<64 {
+            try TestFiles.write(wal.prefix(length), to: cut)
+            #expect(try WALScan(of: DataFile(cut), with: Key.old.pageKey(format.layout)).damage == nil)
+        }
+        #expect(frames >= 7)
+        try queue.close()
+    }
+}
+
+private final class Counter: Sendable {
+    private let state = Mutex((done: 0, total: 0))
+
+    var values: (done: Int, total: Int) { state.withLock { $0 } }
+    func note(_ done: Int, _ total: Int) { state.withLock { $0 = (max($0.done, done), total) } }
+}
