@@ -4,7 +4,7 @@ SHELL := /bin/bash
 SWIFT := swift
 export STRONGROOM_WARNINGS_ARE_ERRORS ?= $(if $(CI),1,)
 
-.PHONY: setup build demo test consumer check format bench clean
+.PHONY: setup build demo test consumer check format bench fuzz clean
 
 setup: ## install what is missing
 	@.ci/setup
@@ -35,5 +35,8 @@ bench: setup ## ratios, both sides in one run
 	$(SWIFT) build -c release --product StrongroomBench
 	@"$$($(SWIFT) build -c release --show-bin-path)/StrongroomBench" $(BENCH)
 
+fuzz: setup ## libFuzzer on every parser, SECONDS_EACH=60
+	@.ci/fuzz $(or $(SECONDS_EACH),60)
+
 clean:
-	rm -rf .build Tests/ConsumerPackage/.build
+	rm -rf .build .build-fuzz Tests/ConsumerPackage/.build

@@ -4,9 +4,11 @@ import PackageDescription
 // CI sets this: a warning of ours then fails the build. It is not always on, because a package that carries
 // unsafe flags cannot be depended on by version.
 let warningsAreErrors = Context.environment["STRONGROOM_WARNINGS_ARE_ERRORS"] == "1"
+let isFuzzing = Context.environment["STRONGROOM_FUZZ"] == "1"
 let strict: [SwiftSetting] =
     [.enableUpcomingFeature("InternalImportsByDefault")]
     + (warningsAreErrors ? [.unsafeFlags(["-warnings-as-errors"])] : [])
+    + (isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer"])] : [])
 
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let grdbSQLite: Target.Dependency = .product(name: "GRDBSQLite", package: "GRDB.swift")
@@ -73,6 +75,20 @@ let testSupport: [Target] = [
         swiftSettings: strict),
 ]
 
+/// `make fuzz` only: libFuzzer brings its own main, and needs the sanitizer in every target it is to see into.
+let fuzz: [Target] =
+    isFuzzing
+    ? [
+        .executableTarget(
+            name: "Fuzz",
+            dependencies: [
+                "CryptoPrimitives", "DurableFiles", "KeyPolicy", "Keyring", "PageCipher", "Secrets", system,
+            ],
+            path: "Tests/Fuzz",
+            swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])],
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer"])])
+    ] : []
+
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: ["TestSupport"] + dependencies, swiftSettings: strict)
 }
@@ -91,7 +107,7 @@ let package = Package(
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/ordo-one/TextTable", from: "0.0.2"),
     ],
-    targets: rooms + testSupport + [
+    targets: rooms + testSupport + fuzz + [
         tests("SecretsTests", ["Secrets", "TestHelper"]),
         tests("CryptoPrimitivesTests", ["CryptoPrimitives", "Secrets"]),
         tests("DurableFilesTests", ["DurableFiles", system]),

@@ -33,14 +33,14 @@ package enum PageRewriter {
             let oldKey = try makeOldKey()
             let newKey = try makeNewKey()
             let plaintext = try PlaintextPage(size: layout.size)
-            var output = [UInt8](repeating: 0, count: 0)
+            // As long as the first chunk, which no later one exceeds.
+            var buffer: [UInt8] = []
             while try next({ chunk in
-                output = [UInt8](repeating: 0, count: chunk.bytes.count)
+                if buffer.count < chunk.bytes.count { buffer = [UInt8](repeating: 0, count: chunk.bytes.count) }
                 let ivs = try Random.bytes(count: chunk.bytes.count / layout.size * PageLayout.ivLength)
-                try output.withUnsafeMutableBytes { output in
-                    try ivs.withUnsafeBytes { ivs in
-                        try rewrite(chunk, layout, oldKey, newKey, plaintext, ivs, output)
-                    }
+                try buffer.withUnsafeMutableBytes { buffer in
+                    let output = UnsafeMutableRawBufferPointer(rebasing: buffer[..<chunk.bytes.count])
+                    try ivs.withUnsafeBytes { try rewrite(chunk, layout, oldKey, newKey, plaintext, $0, output) }
                     try target.write(UnsafeRawBufferPointer(output), at: (chunk.firstNumber - 1) * layout.size)
                 }
             }) {}
@@ -55,7 +55,12 @@ package enum PageRewriter {
         var index = 0
         try chunk.forEachPage { page in
             defer { index += 1 }
-            if page.number == layout.lockPageNumber, page.isZeroed { return }
+            let target = UnsafeMutableRawBufferPointer(
+                rebasing: output[(index * layout.size)..<((index + 1) * layout.size)])
+            if page.number == layout.lockPageNumber, page.isZeroed {
+                _ = target.initializeMemory(as: UInt8.self, repeating: 0)
+                return
+            }
             guard let authentic = oldKey.authenticate(page) else {
                 throw PageCipherError.pageNotAuthentic(number: page.number)
             }
@@ -64,8 +69,7 @@ package enum PageRewriter {
                 UnsafeRawBufferPointer(plaintext.buffer), number: page.number,
                 iv: UnsafeRawBufferPointer(
                     rebasing: ivs[(index * PageLayout.ivLength)..<((index + 1) * PageLayout.ivLength)]),
-                into: UnsafeMutableRawBufferPointer(
-                    rebasing: output[(index * layout.size)..<((index + 1) * layout.size)]))
+                into: target)
         }
     }
 }

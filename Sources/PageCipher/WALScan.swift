@@ -93,7 +93,7 @@ package struct WALScan: Sendable, Equatable {
 }
 
 /// SQLite's running check sum over 32-bit words (file format, "Checksum Algorithm").
-private struct WALChecksum: Equatable {
+struct WALChecksum: Equatable {
     var first: UInt32 = 0
     var second: UInt32 = 0
 

@@ -1,0 +1,64 @@
+// The seed corpus, made by code: what each parser takes, so that the fuzzer begins inside it and not at its door.
+
+import CryptoPrimitives
+import Foundation
+import KeyPolicy
+
+@testable import PageCipher
+
+enum Seeds {
+    /// Writes the seeds of a target into a directory that exists.
+    static func write(_ target: String, to directory: String) -> Bool {
+        guard let seeds = try? seeds(of: target) else { return false }
+        for (index, seed) in seeds.enumerated() {
+            let url = URL(fileURLWithPath: directory).appending(path: "seed-\(index)")
+            guard (try? Data(seed).write(to: url)) != nil else { return false }
+        }
+        return !seeds.isEmpty
+    }
+
+    private static func seeds(of target: String) throws -> [[UInt8]] {
+        switch target {
+        case "policy": try KeyPolicy.shippedNames.map { try KeyPolicy.shippedBytes(named: $0) }
+        case "keyring", "envelope": try vector("\(target)-v1.json")
+        case "page": [[UInt8](PageLayout.plaintextMagic) + (16..<100).map { UInt8($0) }]
+        case "wal":
+            try [true, false].flatMap { isBig in try [1, 2, 5].map { try wal(frames: $0, isBigEndian: isBig) } }
+        default: []
+        }
+    }
+
+    /// A vector of the format documents: the whole file, and the JSON in it.
+    private static func vector(_ name: String) throws -> [[UInt8]] {
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let bytes = Array(try Data(contentsOf: root.appending(path: "docs/formats/vectors/\(name)")))
+        let body = bytes.dropLast().lastIndex(of: UInt8(ascii: "\n")).map { Array(bytes[..<$0]) } ?? bytes
+        return [bytes, body]
+    }
+
+    /// A WAL that is whole: every frame ends a transaction, and its page is authentic.
+    private static func wal(frames: Int, isBigEndian: Bool) throws -> [UInt8] {
+        let key = try pageKey(1024)
+        func big(_ number: UInt32) -> [UInt8] { withUnsafeBytes(of: number.bigEndian) { Array($0) } }
+        let salts = big(0x0102_0304) + big(0x0506_0708)
+        var bytes = big(isBigEndian ? 0x377f_0683 : 0x377f_0682) + big(3_007_000) + big(1024) + big(0) + salts
+        var sum = WALChecksum()
+        sum.add(bytes[...], isBigEndian: isBigEndian)
+        bytes += big(sum.first) + big(sum.second)
+        for number in 1...frames {
+            var page = [UInt8](repeating: 0, count: 1024)
+            let plaintext = [UInt8](repeating: UInt8(number), count: 1024)
+            try plaintext.withUnsafeBytes { plaintext in
+                try [UInt8](repeating: 9, count: 16).withUnsafeBytes { iv in
+                    try page.withUnsafeMutableBytes { try key.seal(plaintext, number: number, iv: iv, into: $0) }
+                }
+            }
+            let head = big(UInt32(number)) + big(UInt32(frames))
+            sum.add(head[...], isBigEndian: isBigEndian)
+            sum.add(page[...], isBigEndian: isBigEndian)
+            bytes += head + salts + big(sum.first) + big(sum.second) + page
+        }
+        return bytes
+    }
+}
