@@ -57,7 +57,8 @@ let rooms: [Target] = [
     .executableTarget(
         name: "StrongroomBench",
         dependencies: [
-            "CSQLCipher", "CryptoPrimitives", "DurableFiles", "PageCipher", "Secrets", "Strongroom", arguments, grdb,
+            "CSQLCipher", "CryptoPrimitives", "DurableFiles", "KeyPolicy", "PageCipher", "Secrets", "Strongroom",
+            arguments, grdb,
             grdbSQLite,
         ],
         swiftSettings: strict),

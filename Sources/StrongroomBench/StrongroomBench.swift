@@ -14,12 +14,15 @@ struct StrongroomBench: ParsableCommand {
     @Option(help: "How often opening is measured.") var rounds = 15
     @Option(help: "How large the database of the page rows is, in megabytes.") var megabytes = 513
     @Option(help: "How often the page rows are measured.") var pageRounds = 3
+    @Option(help: "How often the query rows are measured; the encryption tax half as often.") var queryRounds = 10
     @Flag(help: "Print one JSON object.") var json = false
 
     func validate() throws {
-        guard (1...1_000).contains(rounds), (1...100).contains(pageRounds), (1...100_000).contains(megabytes) else {
+        guard (1...1_000).contains(rounds), (1...100).contains(pageRounds), (1...100).contains(queryRounds),
+            (1...100_000).contains(megabytes)
+        else {
             throw ValidationError(
-                "--rounds is from 1 to 1000, --page-rounds from 1 to 100, --megabytes from 1 to 100000.")
+                "--rounds is from 1 to 1000, the other rounds from 1 to 100, --megabytes from 1 to 100000.")
         }
     }
 
@@ -34,6 +37,8 @@ struct StrongroomBench: ParsableCommand {
         defer { database.remove() }
         rows.append(try PageRows.verify(database, rounds: pageRounds))
         rows.append(try PageRows.reencrypt(database, rounds: pageRounds))
+        rows += try QueryRows.overhead(rounds: queryRounds)
+        rows += try QueryRows.tax(rounds: max(1, queryRounds / 2))
         let limits = try PageRows.limits()
         if json {
             let encoder = JSONEncoder()
@@ -89,7 +94,7 @@ struct Comparison: Encodable {
             let rate = megabytes.map { String(format: "  %.2f GB/s", $0 / times.median) } ?? ""
             print("  \(side)".padding(toLength: 44, withPad: " ", startingAt: 0) + times.text + rate)
         }
-        print(String(format: "  ratio: %.1f × faster", ratio))
+        print(String(format: "  ratio: %.2f (takes %.2f × the time)", ratio, ratio > 0 ? 1 / ratio : 0))
     }
 
     /// Measures both sides in turns; what stands before and after a side is not measured.
