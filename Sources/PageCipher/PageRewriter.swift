@@ -33,10 +33,8 @@ package enum PageRewriter {
             let oldKey = try makeOldKey()
             let newKey = try makeNewKey()
             let plaintext = try PlaintextPage(size: layout.size)
-            // As long as the first chunk, which no later one exceeds.
-            var buffer: [UInt8] = []
+            var buffer = [UInt8](repeating: 0, count: pages.chunkBytes)
             while try next({ chunk in
-                if buffer.count < chunk.bytes.count { buffer = [UInt8](repeating: 0, count: chunk.bytes.count) }
                 let ivs = try Random.bytes(count: chunk.bytes.count / layout.size * PageLayout.ivLength)
                 try buffer.withUnsafeMutableBytes { buffer in
                     let output = UnsafeMutableRawBufferPointer(rebasing: buffer[..<chunk.bytes.count])

@@ -30,7 +30,11 @@ package struct PageChunk {
 }
 
 package struct ParallelPages {
-    private static let chunkBytes = 1 << 20
+    private static let chunkTargetBytes = 1 << 20
+
+    /// The length of every chunk but the last, in bytes.
+    package var chunkBytes: Int { pagesAtOnce * pageSize }
+    private let pagesAtOnce: Int
 
     /// The file.
     package let file: DataFile
@@ -45,7 +49,7 @@ package struct ParallelPages {
         self.file = file
         self.pageSize = pageSize
         pageCount = try file.length() / pageSize
-        let pagesAtOnce = max(1, Self.chunkBytes / pageSize)
+        pagesAtOnce = max(1, Self.chunkTargetBytes / pageSize)
         let chunks = (pageCount + pagesAtOnce - 1) / pagesAtOnce
         self.workers = max(1, min(workers ?? ProcessInfo.processInfo.activeProcessorCount, chunks))
     }
@@ -64,7 +68,6 @@ package struct ParallelPages {
         worker: @Sendable (_ next: ((PageChunk) throws -> Void) throws -> Bool) throws -> Result
     ) throws -> [Result] {
         let shared = Mutex(SharedWork<Result>())
-        let pagesAtOnce = max(1, Self.chunkBytes / pageSize)
         let probe = SystemCalls.probe
         withUnsafeCurrentTask { task in
             // Asking whether a task is cancelled is safe from any thread while the task runs, and it waits right here.

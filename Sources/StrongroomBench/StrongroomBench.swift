@@ -28,27 +28,26 @@ struct StrongroomBench: ParsableCommand {
 
     private struct Output: Encodable {
         let rows: [Comparison]
-        let limitsOfOneCore: [CryptoLimit]
+        let limits: CryptoLimits
     }
 
     func run() throws {
         var rows = [try OpeningRow.measure(rounds: rounds)]
         let database = try BenchDatabase(megabytes: megabytes)
         defer { database.remove() }
-        rows.append(try PageRows.verify(database, rounds: pageRounds))
-        rows.append(try PageRows.reencrypt(database, rounds: pageRounds))
+        let limits = try PageRows.limits()
+        rows.append(try PageRows.verify(database, limit: limits, rounds: pageRounds))
+        rows.append(try PageRows.reencrypt(database, limit: limits, rounds: pageRounds))
         rows += try QueryRows.overhead(rounds: queryRounds)
         rows += try QueryRows.tax(rounds: max(1, queryRounds / 2))
-        let limits = try PageRows.limits()
         if json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-            print(String(decoding: try encoder.encode(Output(rows: rows, limitsOfOneCore: limits)), as: UTF8.self))
+            print(String(decoding: try encoder.encode(Output(rows: rows, limits: limits)), as: UTF8.self))
             return
         }
         for row in rows { row.show() }
-        print("what one core of this machine can do, pages of 4096 bytes")
-        for limit in limits { limit.show() }
+        limits.show()
     }
 }
 
@@ -78,9 +77,17 @@ struct Comparison: Encodable {
     let ratio: Double
     /// The size of what was worked on, where the row is about that.
     let megabytes: Double?
+    /// What share of the limit of libcrypto on this machine ours reaches, where the row has one.
+    let shareOfLimit: Double?
 
-    init(_ name: String, ours: [Duration], theirs: [Duration], theirName: String, megabytes: Double? = nil) {
+    /// - Parameter limit: in GB/s.
+    init(
+        _ name: String, ours: [Duration], theirs: [Duration], theirName: String, megabytes: Double? = nil,
+        limit: Double? = nil
+    ) {
         self.megabytes = megabytes
+        let median = Times(ours).median
+        shareOfLimit = limit.flatMap { limit in megabytes.map { $0 / median / limit } }
         self.name = name
         self.ours = Times(ours)
         self.theirs = Times(theirs)
@@ -94,12 +101,16 @@ struct Comparison: Encodable {
             let rate = megabytes.map { String(format: "  %.2f GB/s", $0 / times.median) } ?? ""
             print("  \(side)".padding(toLength: 44, withPad: " ", startingAt: 0) + times.text + rate)
         }
+        if let shareOfLimit {
+            print(String(format: "  share of what libcrypto could do: %.0f %%", shareOfLimit * 100))
+        }
         print(String(format: "  ratio: %.2f (takes %.2f × the time)", ratio, ratio > 0 ? 1 / ratio : 0))
     }
 
     /// Measures both sides in turns; what stands before and after a side is not measured.
     static func measure(
-        _ name: String, theirName: String, rounds: Int, megabytes: Double?, ours: () throws -> Void,
+        _ name: String, theirName: String, rounds: Int, megabytes: Double?, limit: Double? = nil,
+        ours: () throws -> Void,
         afterOurs: () throws -> Void = {}, beforeTheirs: () throws -> Void = {}, theirs: () throws -> Void
     ) throws -> Comparison {
         let clock = ContinuousClock()
@@ -111,7 +122,8 @@ struct Comparison: Encodable {
             try beforeTheirs()
             theirTimes.append(try clock.measure(theirs))
         }
-        return Comparison(name, ours: ourTimes, theirs: theirTimes, theirName: theirName, megabytes: megabytes)
+        return Comparison(
+            name, ours: ourTimes, theirs: theirTimes, theirName: theirName, megabytes: megabytes, limit: limit)
     }
 }
 

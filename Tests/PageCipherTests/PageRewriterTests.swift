@@ -145,6 +145,29 @@ import Testing
         return output
     }
 
+    /// The vector of docs/formats/page.md: a whole database of SQLCipher's, whose key is public.
+    @Test(arguments: [HashAlgorithm.sha512, .sha256])
+    func theVectorAuthenticates(hash: HashAlgorithm) throws {
+        let vectors = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
+            .appending("docs").appending("formats").appending("vectors")
+        let path = vectors.appending("page-\(hash.rawValue).db")
+        let format = Format(size: 1024, hash: hash, content: "CREATE TABLE t (a, b); INSERT INTO t VALUES (1, x'02')")
+        if ProcessInfo.processInfo.environment["STRONGROOM_WRITE_VECTORS"] == "1" {
+            try TestFiles.write(try TestFiles.read(make(format)), to: path, mode: 0o644)
+        }
+        let scan = try PageScan(of: DataFile(path), layout: format.layout) { try Key.old.pageKey(format.layout) }
+        #expect(scan.pageCount == 2 && scan.badPageCount == 0 && scan.trailingBytes == 0)
+        let wrong = try PageScan(of: DataFile(path), layout: format.layout) { try Key.new.pageKey(format.layout) }
+        #expect(wrong.badPageCount == 2)
+        // Of another size, or with the other tag, it is no database at all.
+        for layout in [
+            PageLayout(size: 2048, hash: hash), PageLayout(size: 1024, hash: hash == .sha512 ? .sha256 : .sha512),
+        ] {
+            let odd = try PageScan(of: DataFile(path), layout: layout) { try Key.old.pageKey(layout) }
+            #expect(odd.badPageCount == odd.pageCount)
+        }
+    }
+
     @Test func aBadPageStopsARewriteAndIsNamed() throws {
         let format = Format()
         let source = try make(format)

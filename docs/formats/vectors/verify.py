@@ -4,6 +4,7 @@ import base64, hashlib, hmac, json, pathlib, re, sys
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -61,6 +62,23 @@ def open_root(document, unlocker):
     return unseal(b64(recipient["rootKey"]), wrapping, "root-key", ring, unlocker["id"], "1")
 
 
+def check_pages(database, name, tag_length, size=1024):
+    """docs/formats/page.md: the tag of every page, and the SQLite header that page 1 decrypts to."""
+    key, salt = bytes(range(32)), bytes(range(0x40, 0x50))
+    assert database[:16] == salt and len(database) == 2 * size
+    hmac_key = hashlib.pbkdf2_hmac("sha512", key, bytes(b ^ 0x3A for b in salt), 2, 32)
+    for number in (1, 2):
+        page = database[(number - 1) * size : number * size]
+        start = 16 if number == 1 else 0
+        message = page[start : size - tag_length] + number.to_bytes(4, "little")
+        assert hmac.new(hmac_key, message, name).digest() == page[size - tag_length :]
+        iv = page[size - tag_length - 16 : size - tag_length]
+        decryptor = Cipher(algorithms.AES(key), modes.CBC(iv)).decryptor()
+        plaintext = decryptor.update(page[start : size - tag_length - 16])
+        if number == 1:
+            assert int.from_bytes(plaintext[0:2], "big") == size  # bytes 16 and 17 of SQLite's header
+
+
 def main():
     expected = (HERE / "README.md").read_text()
     keyring, authenticated, tag = read("keyring-v1.json")
@@ -77,6 +95,8 @@ def main():
                       envelope["scope"], "1", entry["state"], entry["keyId"])
     assert hkdf(data_key, "strongroom/kid/v1", length=16).hex() == entry["keyId"]
     assert entry["keyId"] in expected
+    for name, tag_length in (("sha512", 64), ("sha256", 32)):
+        check_pages((HERE / f"page-{name}.db").read_bytes(), name, tag_length)
     print("vectors open")
 
 
