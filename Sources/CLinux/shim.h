@@ -17,10 +17,6 @@ static inline int strongroom_set_dumpable(int dumpable) {
     return prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0);
 }
 
-static inline int strongroom_get_dumpable(void) {
-    return prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
-}
-
 static inline int strongroom_advise_dont_dump(void *address, size_t length) {
     return madvise(address, length, MADV_DONTDUMP);
 }

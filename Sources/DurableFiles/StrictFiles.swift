@@ -45,13 +45,6 @@ public enum StrictFiles {
         }
     }
 
-    /// That `path` is a regular file of ours, as ``read(_:limit:)`` wants it, without reading it.
-    ///
-    /// - Returns: its length in bytes.
-    public static func requireOwnFile(_ path: FilePath) throws(DurableFilesError) -> Int {
-        try open(path, limit: .max).length
-    }
-
     /// Whether anything is at `path`, a dangling symbolic link included.
     ///
     /// - Throws: `DurableFilesError` where that cannot be told: absent, present and error are three answers.

@@ -8,8 +8,9 @@ import Synchronization
 /// Whole pages for one secret, with an inaccessible page on either side. The secret ends where the second guard
 /// page begins, so that reading or writing past its end faults at once.
 ///
-/// `@unchecked Sendable`: the pages are written only while their one owner fills them, before anybody else can hold
-/// a reference, and in `deinit`, when nobody can hold one any more; in between they are only read.
+/// `@unchecked Sendable`: under `SecretBytes` the pages are written only while their one owner fills them, before anybody
+/// else can hold a reference, and in `deinit`, when nobody can hold one any more; in between they are only read. Under
+/// `PlaintextPage`, which is neither copyable nor Sendable, one thread has them all their life.
 final class SecretPages: @unchecked Sendable {
     let count: Int
     private let base: UnsafeMutableRawPointer

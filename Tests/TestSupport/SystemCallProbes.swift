@@ -2,7 +2,7 @@ package import DurableFiles
 import Synchronization
 package import SystemPackage
 
-/// Lets the n-th system call fail, and every one after it too if `forever`.
+/// Lets the n-th system call fail, once.
 package final class FailingProbe: SystemCallProbe {
     private let failing: Int
     private let error: Errno
