@@ -42,6 +42,8 @@ static inline int strongroom_rename_without_replacing(const char *from, const ch
     return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
 }
 
+static const int strongroom_open_direct = O_DIRECT;
+
 /* The process that holds a POSIX or open-file-description lock on the range: 0 nobody, -1 an error. */
 static inline int strongroom_is_range_locked(int descriptor, long long start, long long length) {
     struct flock lock = {0};

@@ -44,8 +44,16 @@ package final class DataFile: Sendable {
 }
 
 /// A file that is being made, written at any offset by any thread.
+///
+/// Writes that are aligned (see ``alignment``) go past the page cache where the file system can do that: a large file that
+/// is written once would push everything else out of it, and what is read back later comes from the disk.
 package final class NewDataFile: Sendable {
+    /// What address, offset and length of a write must be multiples of to go past the page cache, in bytes.
+    package static let alignment = 4_096
+
     private let file: SystemCalls.OpenFile
+    /// The same file, opened past the page cache; nil where that is not possible.
+    private let direct: SystemCalls.OpenFile?
 
     /// Makes a new file (0600).
     ///
@@ -54,6 +62,7 @@ package final class NewDataFile: Sendable {
         file = try DurableFilesError.wrapping(.write, path) {
             try SystemCalls.open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW)
         }
+        direct = try? SystemCalls.open(path, O_WRONLY | O_NOFOLLOW | strongroom_open_direct)
     }
 
     /// Sets the length, in bytes; what was not written yet reads as zeros.
@@ -67,7 +76,11 @@ package final class NewDataFile: Sendable {
             var written = 0
             while written < bytes.count {
                 let rest = UnsafeRawBufferPointer(rebasing: bytes[written...])
-                written += try SystemCalls.write(rest, to: file, at: Int64(offset + written))
+                let isAligned = [Int(bitPattern: rest.baseAddress), rest.count, offset + written].allSatisfy {
+                    $0.isMultiple(of: Self.alignment)
+                }
+                written += try SystemCalls.write(
+                    rest, to: isAligned ? direct ?? file : file, at: Int64(offset + written))
             }
         }
     }

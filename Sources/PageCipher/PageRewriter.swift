@@ -33,14 +33,14 @@ package enum PageRewriter {
             let oldKey = try makeOldKey()
             let newKey = try makeNewKey()
             let plaintext = try PlaintextPage(size: layout.size)
-            var buffer = [UInt8](repeating: 0, count: pages.chunkBytes)
+            let buffer = UnsafeMutableRawBufferPointer.allocate(
+                byteCount: pages.chunkBytes, alignment: NewDataFile.alignment)
+            defer { buffer.deallocate() }
             while try next({ chunk in
                 let ivs = try Random.bytes(count: chunk.bytes.count / layout.size * PageLayout.ivLength)
-                try buffer.withUnsafeMutableBytes { buffer in
-                    let output = UnsafeMutableRawBufferPointer(rebasing: buffer[..<chunk.bytes.count])
-                    try ivs.withUnsafeBytes { try rewrite(chunk, layout, oldKey, newKey, plaintext, $0, output) }
-                    try target.write(UnsafeRawBufferPointer(output), at: (chunk.firstNumber - 1) * layout.size)
-                }
+                let output = UnsafeMutableRawBufferPointer(rebasing: buffer[..<chunk.bytes.count])
+                try ivs.withUnsafeBytes { try rewrite(chunk, layout, oldKey, newKey, plaintext, $0, output) }
+                try target.write(UnsafeRawBufferPointer(output), at: (chunk.firstNumber - 1) * layout.size)
             }) {}
         }
         return pages.pageCount

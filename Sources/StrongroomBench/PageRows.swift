@@ -82,6 +82,7 @@ enum PageRows {
         try Comparison.measure(
             "verify all pages", theirName: "PRAGMA cipher_integrity_check", rounds: rounds,
             megabytes: database.megabytes,
+            limit: limit.verifying,
             ours: {
                 let scan = try PageScan(of: DataFile(database.path), layout: BenchDatabase.layout) {
                     try BenchDatabase.Key.old.pageKey()
