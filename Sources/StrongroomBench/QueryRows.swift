@@ -62,7 +62,14 @@ struct QuerySide {
         try pool.close()
         return QuerySide(name: isKeyed ? "GRDB, keyed by hand" : "GRDB on plain SQLite") {
             let pool = try open()
-            return (pool, { try pool.close() })
+            return (
+                pool,
+                {
+                    // As a profile does: otherwise this side would find a WAL that has its length already.
+                    _ = try pool.writeWithoutTransaction { try $0.checkpoint(.truncate) }
+                    try pool.close()
+                }
+            )
         }
     }
 }

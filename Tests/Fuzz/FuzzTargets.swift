@@ -48,7 +48,7 @@ public func fuzzOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     return 0
 }
 
-/// The check sum is put right, so that the parser behind it is reached.
+/// As a whole file, and as the JSON behind its check sum, which a mutation would hardly ever reach.
 private func keyring(_ bytes: [UInt8]) {
     _ = try? UnverifiedFile(bytes, as: .keyring, path: "fuzz")
     _ =
