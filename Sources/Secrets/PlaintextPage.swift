@@ -9,3 +9,7 @@ package struct PlaintextPage: ~Copyable {
     /// The bytes, valid as long as this value.
     package var buffer: UnsafeMutableRawBufferPointer { pages.buffer }
 }
+
+/// One thread has the page all its life; the compiler is told, so that it holds.
+@available(*, unavailable)
+extension PlaintextPage: Sendable {}
