@@ -5,18 +5,23 @@ package import SystemPackage
 
 /// A file open for reading at any offset: databases, which are too large to be read whole.
 package final class DataFile: Sendable {
-    private let file: SystemCalls.OpenFile
+    fileprivate let file: SystemCalls.OpenFile
+    /// The same file, opened past the page cache; nil where that is not wanted or not possible.
+    private let direct: SystemCalls.OpenFile?
 
     /// Where it is.
     package var path: FilePath { file.path }
 
     /// Opens a regular file; a symbolic link is refused.
-    package init(_ path: FilePath) throws(DurableFilesError) {
+    ///
+    /// - Parameter pastCache: whether reads that are aligned (see ``NewDataFile/alignment``) are to come from the disk itself.
+    package init(_ path: FilePath, pastCache: Bool = false) throws(DurableFilesError) {
         file = try DurableFilesError.wrapping(.open, path) {
             let file = try SystemCalls.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
             guard try SystemCalls.status(of: file).isRegular else { throw DurableFilesError(.isNotRegular, path) }
             return file
         }
+        direct = pastCache ? try? SystemCalls.open(path, O_RDONLY | O_NOFOLLOW | strongroom_open_direct) : nil
     }
 
     /// The length now, in bytes.
@@ -29,7 +34,8 @@ package final class DataFile: Sendable {
     /// - Returns: how many bytes were there; fewer than asked for where the file ends.
     package func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(DurableFilesError) -> Int {
         try DurableFilesError.wrapping(.read, file.path) {
-            try StrictFiles.readAll(file, from: offset, into: buffer)
+            let isAligned = NewDataFile.isAligned(buffer.baseAddress, buffer.count, offset)
+            return try StrictFiles.readAll(isAligned ? direct ?? file : file, from: offset, into: buffer)
         }
     }
 
@@ -65,9 +71,25 @@ package final class NewDataFile: Sendable {
         direct = try? SystemCalls.open(path, O_WRONLY | O_NOFOLLOW | strongroom_open_direct)
     }
 
+    /// Where it is.
+    package var path: FilePath { file.path }
+
+    /// Lets this empty file share everything that `source` holds, without a byte being copied.
+    ///
+    /// - Returns: false where the file system cannot do that; nothing has happened then.
+    package func clone(_ source: DataFile) -> Bool {
+        (try? SystemCalls.clone(source.file, to: file)) != nil
+    }
+
     /// Sets the length, in bytes; what was not written yet reads as zeros.
     package func setLength(_ length: Int) throws(DurableFilesError) {
         try DurableFilesError.wrapping(.write, file.path) { try SystemCalls.truncate(file, to: Int64(length)) }
+    }
+
+    /// Sets the length, in bytes, and takes the room for it: a disk that is too full is noticed here, and writing to room
+    /// that is there already does not wait for more to be found (docs/decisions/0008-direct-writes.md).
+    package func reserve(_ length: Int) throws(DurableFilesError) {
+        try DurableFilesError.wrapping(.write, file.path) { try SystemCalls.reserve(file, length: Int64(length)) }
     }
 
     /// Writes all of `bytes` from `offset` on.
@@ -76,13 +98,15 @@ package final class NewDataFile: Sendable {
             var written = 0
             while written < bytes.count {
                 let rest = UnsafeRawBufferPointer(rebasing: bytes[written...])
-                let isAligned = [Int(bitPattern: rest.baseAddress), rest.count, offset + written].allSatisfy {
-                    $0.isMultiple(of: Self.alignment)
-                }
+                let isAligned = Self.isAligned(rest.baseAddress, rest.count, offset + written)
                 written += try SystemCalls.write(
                     rest, to: isAligned ? direct ?? file : file, at: Int64(offset + written))
             }
         }
+    }
+
+    fileprivate static func isAligned(_ address: UnsafeRawPointer?, _ count: Int, _ offset: Int) -> Bool {
+        [Int(bitPattern: address), count, offset].allSatisfy { $0.isMultiple(of: alignment) }
     }
 
     /// Makes what was written durable; its name is durable after the directory has been synced too.

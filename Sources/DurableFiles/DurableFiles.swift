@@ -77,7 +77,26 @@ public enum DurableFiles {
     public static func syncFile(_ path: FilePath) throws(DurableFilesError) {
         try DurableFilesError.wrapping(.sync, path) {
             let file = try SystemCalls.open(path, O_RDONLY | O_NOFOLLOW)
+            try SystemCalls.noteForeignWrites(to: file)
             try SystemCalls.sync(file)
+        }
+    }
+
+    /// Gives a file another name in the same file system; what had that name is gone. Durable after both directories
+    /// have been synced.
+    package static func rename(_ path: FilePath, to target: FilePath) throws(DurableFilesError) {
+        try DurableFilesError.wrapping(.rename, path) { try SystemCalls.rename(path, to: target) }
+    }
+
+    /// Gives a file a second name, and leaves it its first where the file system knows second names. Durable after the
+    /// directories have been synced.
+    package static func linkOrRename(_ path: FilePath, to target: FilePath) throws(DurableFilesError) {
+        try DurableFilesError.wrapping(.rename, path) {
+            do {
+                try SystemCalls.link(path, to: target)
+            } catch .notPermitted, .notSupported, .tooManyLinks {
+                try SystemCalls.rename(path, to: target)
+            }
         }
     }
 

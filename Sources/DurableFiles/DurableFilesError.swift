@@ -39,6 +39,16 @@ public struct DurableFilesError: ReportableError, Equatable {
         self.place = place
     }
 
+    /// What was written does not read back the same.
+    package static func readBackDiffers(_ place: FilePath) -> DurableFilesError {
+        DurableFilesError(.readBackDiffers, place)
+    }
+
+    /// Something is where a new file was to be made.
+    package static func alreadyExists(_ place: FilePath) -> DurableFilesError {
+        DurableFilesError(.alreadyExists, place)
+    }
+
     /// What an error number means for a file of ours.
     init(_ error: Errno, _ operation: Operation, _ place: FilePath) {
         switch error {

@@ -12,10 +12,11 @@ public final class FileLock: Sendable {
     ///
     /// - Parameters:
     ///   - path: the lock file.
+    ///   - shared: whether others may hold it at the same time that want to share it too.
     ///   - patienceMilliseconds: how long to wait for another holder; 0 answers at once.
     /// - Throws: `DurableFilesError` with `.isLocked` where another holds it.
-    public init(_ path: FilePath, patienceMilliseconds: Int = 0) throws(DurableFilesError) {
-        file = Mutex(try Self.acquire(path, patienceMilliseconds: patienceMilliseconds))
+    public init(_ path: FilePath, shared: Bool = false, patienceMilliseconds: Int = 0) throws(DurableFilesError) {
+        file = Mutex(try Self.acquire(path, shared: shared, patienceMilliseconds: patienceMilliseconds))
     }
 
     /// Lets the lock go. Does nothing the second time.
@@ -24,13 +25,13 @@ public final class FileLock: Sendable {
     }
 
     private static func acquire(
-        _ path: FilePath, patienceMilliseconds: Int
+        _ path: FilePath, shared: Bool, patienceMilliseconds: Int
     ) throws(DurableFilesError) -> SystemCalls.OpenFile {
         try DurableFilesError.wrapping(.lock, path) {
             let file = try SystemCalls.open(path, O_RDWR | O_CREAT | O_NOFOLLOW)
             for waited in stride(from: 0, through: patienceMilliseconds, by: 10) {
-                if try SystemCalls.tryLock(file) {
-                    note(file)
+                if try SystemCalls.tryLock(file, shared: shared) {
+                    if !shared { note(file) }
                     return file
                 }
                 if waited < patienceMilliseconds { usleep(10_000) }
@@ -49,5 +50,16 @@ public final class FileLock: Sendable {
     private static func holder(of path: FilePath) -> Int32? {
         guard let bytes = try? StrictFiles.read(path, at: 0, count: 32) else { return nil }
         return Int32(String(decoding: bytes, as: UTF8.self).prefix { $0 != "\n" })
+    }
+}
+
+/// How many files this process may have open.
+package enum OpenFileLimit {
+    /// As many as the system lets it have without asking for more privileges.
+    package static func raise() {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
 }

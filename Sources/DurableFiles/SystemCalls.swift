@@ -7,7 +7,9 @@ package import SystemPackage
 
 /// A call that can be made to fail.
 package enum SystemCall: String, Sendable, CaseIterable {
-    case open, close, read, write, fsync, truncate, rename, unlink, makeDirectory, removeDirectory, status, lock, list
+    case open, close, read, write, fsync, truncate, clone, rename, link, unlink, makeDirectory, removeDirectory, status,
+        lock,
+        list
 }
 
 /// A change of the disk, as a power loss sees it.
@@ -15,8 +17,11 @@ package enum DiskEffect: Sendable, Equatable {
     case created(FilePath)
     case wrote(FilePath, offset: Int64, bytes: [UInt8])
     case truncated(FilePath, length: Int64)
+    /// Somebody else wrote the file, such as SQLite: these are its bytes now.
+    case rewritten(FilePath, bytes: [UInt8])
     case syncedFile(FilePath)
     case renamed(from: FilePath, to: FilePath)
+    case linked(from: FilePath, to: FilePath)
     case unlinked(FilePath)
     case madeDirectory(FilePath)
     case removedDirectory(FilePath)
@@ -87,6 +92,20 @@ package enum SystemCalls {
         probe?.didChange(.truncated(file.path, length: length))
     }
 
+    /// Gives a file its length and the room for it on the disk; only the length where the file system cannot do more.
+    static func reserve(_ file: OpenFile, length: Int64) throws(Errno) {
+        do {
+            // Zero bytes are no length to reserve.
+            if length > 0 { try call(.truncate) { fallocate(file.descriptor, 0, 0, off_t(length)) } }
+        } catch .notSupported {}
+        try truncate(file, to: length)
+    }
+
+    /// Lets `target` share what `source` holds (`FICLONE`).
+    static func clone(_ source: OpenFile, to target: OpenFile) throws(Errno) {
+        try call(.clone) { strongroom_clone(target.descriptor, source.descriptor) }
+    }
+
     static func sync(_ file: OpenFile) throws(Errno) {
         try call(.fsync) { fsync(file.descriptor) }
         probe?.didChange(.syncedFile(file.path))
@@ -96,6 +115,14 @@ package enum SystemCalls {
         let directory = try open(path, O_RDONLY | O_DIRECTORY)
         try call(.fsync) { fsync(directory.descriptor) }
         probe?.didChange(.syncedDirectory(path))
+    }
+
+    /// Tells the probe what somebody else wrote, which it did not see.
+    static func noteForeignWrites(to file: OpenFile) throws {
+        guard let probe else { return }
+        var bytes = [UInt8](repeating: 0, count: Int(try status(of: file).st_size))
+        _ = try bytes.withUnsafeMutableBytes { try StrictFiles.readAll(file, into: $0) }
+        probe.didChange(.rewritten(file.path, bytes: bytes))
     }
 
     static func rename(_ source: FilePath, to target: FilePath) throws(Errno) {
@@ -111,6 +138,12 @@ package enum SystemCalls {
             }
         }
         probe?.didChange(.renamed(from: source, to: target))
+    }
+
+    /// Gives a file a second name; fails with `.fileExists` where the target exists.
+    static func link(_ source: FilePath, to target: FilePath) throws(Errno) {
+        try call(.link) { source.withPlatformString { from in target.withPlatformString { Glibc.link(from, $0) } } }
+        probe?.didChange(.linked(from: source, to: target))
     }
 
     static func unlink(_ path: FilePath) throws(Errno) {
@@ -129,9 +162,9 @@ package enum SystemCalls {
     }
 
     /// Takes the lock that the kernel drops when the process ends; false where another holds it.
-    static func tryLock(_ file: OpenFile) throws(Errno) -> Bool {
+    static func tryLock(_ file: OpenFile, shared: Bool) throws(Errno) -> Bool {
         do {
-            try call(.lock) { flock(file.descriptor, LOCK_EX | LOCK_NB) }
+            try call(.lock) { flock(file.descriptor, (shared ? LOCK_SH : LOCK_EX) | LOCK_NB) }
             return true
         } catch .wouldBlock {
             return false

@@ -48,7 +48,6 @@ public protocol ReportableError: Error, Sendable, CustomStringConvertible, Custo
 
 extension ReportableError {
     /// None, unless the error says otherwise.
-    /// None, unless the error says otherwise.
     public var place: FilePath? { nil }
 
     /// `error[code]: what happened. hint: what to do next.`

@@ -88,6 +88,14 @@ package final class ChildProcess {
 
     /// Runs a product to its end.
     package static func run(
+        executable: FilePath, _ arguments: [String], input: String? = nil
+    ) throws -> Outcome {
+        let child = try ChildProcess(executable: executable, arguments, environment: [:], in: nil)
+        if let input { child.send(input) }
+        return child.finish()
+    }
+
+    package static func run(
         _ product: String, _ arguments: [String], environment: [String: String] = [:], input: String? = nil,
         in directory: FilePath? = nil
     ) throws -> Outcome {

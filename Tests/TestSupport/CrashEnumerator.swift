@@ -18,6 +18,14 @@ package struct DiskState: Hashable {
     fileprivate var contents: [Int: [UInt8]] = [:]
     fileprivate var names: [String: Int] = [:]
 
+    /// These files.
+    package init(_ files: [String: [UInt8]]) {
+        for (index, file) in files.sorted(by: { $0.key < $1.key }).enumerated() {
+            names[file.key] = index
+            contents[index] = file.value
+        }
+    }
+
     /// The bytes by path.
     package var files: [String: [UInt8]] { names.compactMapValues { contents[$0] } }
 
@@ -57,12 +65,7 @@ package struct CrashEnumerator {
     ///   - initial: the files that are there, durable, before the first change.
     ///   - effects: what was recorded.
     package init(initial: [String: [UInt8]], effects: [DiskEffect]) {
-        var state = DiskState()
-        for (index, file) in initial.sorted(by: { $0.key < $1.key }).enumerated() {
-            state.names[file.key] = index
-            state.contents[index] = file.value
-        }
-        self.initial = state
+        self.initial = DiskState(initial)
         self.effects = effects
     }
 
@@ -97,8 +100,26 @@ package struct CrashEnumerator {
                 }
             case .truncated(let path, let length):
                 guard let file = visible[path.string] else { continue }
-                durable.contents[file] = Array((durable.contents[file] ?? []).prefix(Int(length)))
+                let kept = (durable.contents[file] ?? []).prefix(Int(length))
+                durable.contents[file] = kept + [UInt8](repeating: 0, count: Int(length) - kept.count)
                 writes.removeAll { $0.file == file }
+            case .rewritten(let path, let bytes):
+                // In any order and any number of times: only that it is there after the sync is sure.
+                if visible[path.string] == nil {
+                    visible[path.string] = nextFile
+                    changes.append((Self.directory(of: path), .add(path.string, file: nextFile)))
+                    nextFile += 1
+                }
+                guard let file = visible[path.string] else { continue }
+                let old = durable.contents[file] ?? []
+                if old.count > bytes.count { durable.contents[file] = Array(old.prefix(bytes.count)) }
+                for start in stride(from: 0, to: bytes.count, by: Self.sectorBytes) {
+                    let sector = bytes[start..<min(start + Self.sectorBytes, bytes.count)]
+                    guard
+                        start + sector.count > old.count || Array(old[start..<(start + sector.count)]) != Array(sector)
+                    else { continue }
+                    writes.append(PendingWrite(file: file, offset: start, bytes: sector))
+                }
             case .syncedFile(let path):
                 guard let file = visible[path.string] else { continue }
                 for write in writes where write.file == file { Self.apply(write, to: &durable) }
@@ -106,6 +127,10 @@ package struct CrashEnumerator {
             case .renamed(let from, let to):
                 visible[to.string] = visible.removeValue(forKey: from.string)
                 changes.append((Self.directory(of: to), .move(from: from.string, to: to.string)))
+            case .linked(let from, let to):
+                guard let file = visible[from.string] else { continue }
+                visible[to.string] = file
+                changes.append((Self.directory(of: to), .add(to.string, file: file)))
             case .unlinked(let path):
                 visible[path.string] = nil
                 changes.append((Self.directory(of: path), .remove(path.string)))
