@@ -46,8 +46,20 @@ public struct KeyPolicy: Sendable, Hashable {
     public let cacheMebibytes: Int
     /// When an opened database is checked page by page.
     public let integrityCheck: IntegrityCheck
-    /// How many of the newest snapshots of each database are kept.
-    public let keepLastSnapshots: Int
+    /// How many snapshots of each database are kept.
+    public let snapshotRetention: SnapshotRetention
+
+    /// How many snapshots of a database are kept; one that any of these keeps is kept.
+    public struct SnapshotRetention: Sendable, Hashable {
+        /// So many of the newest, at least one.
+        public let last: Int
+        /// The newest of so many days.
+        public let daily: Int
+        /// The newest of so many weeks.
+        public let weekly: Int
+        /// The newest of so many months.
+        public let monthly: Int
+    }
 }
 
 /// How SQLCipher lays out and authenticates the pages of one database.

@@ -81,7 +81,11 @@ extension KeyPolicy {
         integrityCheck = try root.choice("integrityCheck", of: IntegrityCheck.self)
 
         let snapshots = try root.section("snapshots")
-        keepLastSnapshots = try snapshots.integer("keepLast", in: 1...10_000)
+        snapshotRetention = SnapshotRetention(
+            last: try snapshots.integer("keepLast", in: 1...10_000),
+            daily: try snapshots.integer("keepDaily", in: 0...10_000),
+            weekly: try snapshots.integer("keepWeekly", in: 0...10_000),
+            monthly: try snapshots.integer("keepMonthly", in: 0...10_000))
         try snapshots.finish()
 
         let files = try root.section("files")

@@ -41,7 +41,7 @@ import Testing
         #expect(policy.requiredUnlockers == 1)
         #expect(policy.pageFormat == PageFormat(size: 4096, authentication: .hmacSHA512))
         #expect(policy.integrityCheck == .afterCrash)
-        #expect(policy.keepLastSnapshots == 5)
+        #expect(policy.snapshotRetention == .init(last: 5, daily: 0, weekly: 0, monthly: 0))
         #expect(policy.digest.count == 64)
         #expect(try KeyPolicy(shipped: "strict").requiredUnlockers == 2)
         #expect(try KeyPolicy(shipped: "fips").passphraseDerivation == .pbkdf2(iterations: 600_000))
