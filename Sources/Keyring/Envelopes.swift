@@ -33,6 +33,15 @@ package final class DataKey: Sendable, CustomStringConvertible, CustomReflectabl
         self.secret = SecretBox(secret)
     }
 
+    /// A random key of no envelope: for a copy that is handed to somebody.
+    package static func standalone(_ pageFormat: PageFormat) throws -> DataKey {
+        let key = try Random.secret(count: 32)
+        let info = DataKeyInfo(
+            generation: 1, state: .active, created: DocumentCoding.now(), keyID: try id(of: key), pageFormat: pageFormat
+        )
+        return DataKey(info: info, secret: key)
+    }
+
     package var description: String { "DataKey(generation \(info.generation), redacted)" }
     package var customMirror: Mirror { Mirror(self, children: []) }
 
@@ -188,7 +197,7 @@ extension UnlockedKeyring {
 
     private static let dataKeyWrapLabel = "strongroom/data/wrap/v1"
 
-    private func seal(
+    func seal(
         _ key: borrowing SecretBytes, scope: KeyScope, generation: Int, state: KeyState, keyID: KeyID, root: Int
     ) throws -> [UInt8] {
         let binding = SealBinding.dataKey(
@@ -197,7 +206,7 @@ extension UnlockedKeyring {
         return try Seal.seal(key, under: wrappingKey, binding: binding)
     }
 
-    private func write(_ document: EnvelopeDocument, scope: KeyScope, root: Int) throws -> Envelope {
+    func write(_ document: EnvelopeDocument, scope: KeyScope, root: Int) throws -> Envelope {
         guard document.followsItsFormat else { throw KeyringError(.malformed(.envelope), path(of: scope)) }
         let body = try DocumentCoding.encode(document)
         let bytes = try withRootKey(root) {

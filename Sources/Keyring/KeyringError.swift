@@ -4,7 +4,7 @@ public import SystemPackage
 /// Why a keyring, an envelope or another authenticated file could not be used.
 public struct KeyringError: ReportableError, Equatable {
     /// Which of the authenticated files is meant.
-    public enum File: String, Sendable { case keyring, envelope, store }
+    public enum File: String, Sendable { case keyring, envelope, store, restore }
 
     /// What is wrong.
     public enum Reason: Sendable, Equatable {
@@ -94,7 +94,7 @@ public struct KeyringError: ReportableError, Equatable {
     /// What kind of trouble it is.
     public var category: ErrorCategory {
         switch reason {
-        case .missing(.store), .unlockerNotFound: .notFound
+        case .missing(.store), .missing(.restore), .unlockerNotFound: .notFound
         case .missing(.envelope), .missing(.keyring), .unlockFailed, .locked, .dataKeyUnavailable: .couldNotUnlock
         case .damaged, .forged, .malformed, .belongsToAnotherKeyring, .envelopeOfAnotherScope, .rolledBack,
             .costOutOfRange:
@@ -147,6 +147,7 @@ public struct KeyringError: ReportableError, Equatable {
         case .missing(.envelope):
             "restore the envelopes directory from a keyring backup; without it this database cannot be opened"
         case .missing(.store): "check --store, or make one with 'strongroom init'"
+        case .missing(.restore): "nothing needs to be done"
         case .damaged: "restore the file from a backup of the keyring; nothing was changed"
         case .forged, .belongsToAnotherKeyring, .envelopeOfAnotherScope, .malformed, .costOutOfRange:
             "find out who can write to this directory, then restore the file from a backup; nothing was changed"

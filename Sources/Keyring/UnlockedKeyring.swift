@@ -1,7 +1,7 @@
 // A keyring whose root keys are in memory. Everything it reads again from disk is verified before it is used.
 
 import CryptoPrimitives
-import DurableFiles
+package import DurableFiles
 public import KeyPolicy
 import Secrets
 import Synchronization
@@ -237,6 +237,13 @@ public final class UnlockedKeyring: Sendable, CustomStringConvertible, CustomRef
         guard bytes.count <= KeyringDocument.maximumBytes else { throw KeyringError(.tooManyUnlockers) }
         try DurableFiles.replace(LockedKeyring.path(in: directory), with: bytes)
         _ = try readVerified()
+    }
+
+    /// Keeps rotations away for as long as the lock is held; any number may do so at once. A snapshot that was taken while
+    /// its database moved to another key could not be restored.
+    package func holdRotation() throws(DurableFilesError) -> FileLock {
+        try FileLock(
+            directory.appending("rotation.lock"), shared: true, patienceMilliseconds: Self.lockPatienceMilliseconds)
     }
 
     // MARK: Root keys
