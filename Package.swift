@@ -44,10 +44,17 @@ let rooms: [Target] = [
         dependencies: ["CLibcrypto", "CryptoPrimitives", "DurableFiles", "ErrorReporting", "Secrets", system],
         swiftSettings: strict),
     .target(
+        name: "Snapshots",
+        dependencies: [
+            "CryptoPrimitives", "DurableFiles", "ErrorReporting", "KeyPolicy", "Keyring", "PageCipher", "Secrets",
+            system,
+        ],
+        swiftSettings: strict),
+    .target(
         name: "Strongroom",
         dependencies: [
             "CSQLCipher", "CryptoPrimitives", "DurableFiles", "ErrorReporting", "KeyPolicy", "Keyring", "PageCipher",
-            "Secrets", grdb, grdbSQLite, logging, system,
+            "Secrets", "Snapshots", grdb, grdbSQLite, logging, system,
         ],
         swiftSettings: strict),
     .executableTarget(
@@ -67,7 +74,8 @@ let rooms: [Target] = [
 /// What the tests share: the crash enumerator, and a process that can be killed, crashed and searched.
 let testSupport: [Target] = [
     .target(
-        name: "TestSupport", dependencies: ["DurableFiles", "Keyring", "Secrets", "Strongroom", grdb, system],
+        name: "TestSupport",
+        dependencies: ["CryptoPrimitives", "DurableFiles", "Keyring", "Secrets", "Strongroom", grdb, system],
         path: "Tests/TestSupport", swiftSettings: strict),
     .executableTarget(
         name: "TestHelper",
@@ -83,7 +91,8 @@ let fuzz: [Target] =
         .executableTarget(
             name: "Fuzz",
             dependencies: [
-                "CryptoPrimitives", "DurableFiles", "KeyPolicy", "Keyring", "PageCipher", "Secrets", system,
+                "CryptoPrimitives", "DurableFiles", "KeyPolicy", "Keyring", "PageCipher", "Secrets", "Snapshots",
+                system,
             ],
             path: "Tests/Fuzz",
             swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])],
@@ -116,7 +125,16 @@ let package = Package(
         tests("KeyringTests", ["CryptoPrimitives", "DurableFiles", "KeyPolicy", "Keyring", "Secrets", system]),
         tests(
             "PageCipherTests",
-            ["CSQLCipher", "CryptoPrimitives", "DurableFiles", "PageCipher", "Secrets", "Strongroom", grdb]),
+            [
+                "CSQLCipher", "CryptoPrimitives", "DurableFiles", "PageCipher", "Secrets", "Snapshots", "Strongroom",
+                grdb,
+            ]),
+        tests(
+            "SnapshotsTests",
+            [
+                "CSQLCipher", "CryptoPrimitives", "DurableFiles", "KeyPolicy", "Keyring", "PageCipher", "Secrets",
+                "Snapshots", "Strongroom", "TestHelper", grdb,
+            ]),
         tests(
             "StrongroomTests",
             [
@@ -124,7 +142,7 @@ let package = Package(
                 grdbSQLite,
             ]),
         tests("CLITests", ["StrongroomCLI", "Strongroom"]),
-        tests("LeakageTests", ["StrongroomCLI", "Strongroom", "TestHelper", grdb]),
+        tests("LeakageTests", ["Snapshots", "StrongroomCLI", "Strongroom", "TestHelper", grdb]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,88 +1,48 @@
-// The one seam to the cryptography of pages: authenticate, open, seal. Its contexts are keyed once and used for every
-// page. Another provider, with several lanes a core, would take this type's place and nothing else's.
+// With PageAuthenticator the one seam to the cryptography of pages: authenticate, open, seal. Contexts are keyed once and
+// used for every page. Another provider, with several lanes a core, would take these two types' place and nothing else's.
 
 import CLibcrypto
 import Glibc
 package import CryptoPrimitives
 package import Secrets
 
-/// A page as it stands in a file, of which nobody knows yet whether it is what was written. Valid as long as its bytes.
-package struct SealedPage {
-    fileprivate let bytes: UnsafeRawBufferPointer
-    /// Counted from 1.
-    package let number: Int
-
-    package init(_ bytes: UnsafeRawBufferPointer, number: Int) {
-        self.bytes = bytes
-        self.number = number
-    }
-
-    /// Whether every byte is zero.
-    package var isZeroed: Bool {
-        guard let base = bytes.baseAddress, bytes[0] == 0 else { return bytes.isEmpty }
-        return memcmp(base, base + 1, bytes.count - 1) == 0
-    }
-}
-
-/// A page whose tag fits its content, its number and a key. Only ``PageKey`` makes one.
-package struct AuthenticPage {
-    fileprivate let sealed: SealedPage
-}
-
 /// The key material of one database, ready for pages. Not for two threads at once: each makes its own.
 package struct PageKey: ~Copyable {
-    package let layout: PageLayout
     /// The 16 bytes that a file under this key begins with.
     package let salt: [UInt8]
-    private let mac: OpaquePointer
+    /// What tells whether pages are authentic.
+    package let authenticator: PageAuthenticator
     private let opening: OpaquePointer
     private let sealing: OpaquePointer
-    /// Room for one tag, so that no page costs an allocation.
-    private let tag: UnsafeMutablePointer<UInt8>
+
+    package var layout: PageLayout { authenticator.layout }
 
     /// - Parameters:
     ///   - dataKey: 32 bytes.
     ///   - salt: the 16 bytes that the file begins with, or should.
     package init(dataKey: borrowing SecretBytes, salt: [UInt8], layout: PageLayout) throws {
-        guard dataKey.count == 32, salt.count == PageLayout.saltLength else {
-            throw CryptoError.parameterOutOfRange(.keyLength)
-        }
-        let hmacKey = try PBKDF2.deriveUnbounded(
-            from: dataKey, salt: salt.map { $0 ^ 0x3a }, iterations: 2, algorithm: .sha512, count: 32)
-        guard let mac = Self.makeMAC(key: hmacKey, hash: layout.hash) else {
-            throw CryptoError.libcryptoRefused(.hmac)
-        }
+        let authenticator = try PageAuthenticator(
+            pageKey: PageAuthenticator.pageKey(of: dataKey, salt: salt), layout: layout)
         let opening = Self.makeCipher(key: dataKey, encrypting: false)
         let sealing = Self.makeCipher(key: dataKey, encrypting: true)
         guard let opening, let sealing else {
-            EVP_MAC_CTX_free(mac)
             EVP_CIPHER_CTX_free(opening)
             EVP_CIPHER_CTX_free(sealing)
             throw CryptoError.libcryptoRefused(.decrypt)
         }
-        self.layout = layout
+        self.authenticator = authenticator
         self.salt = salt
-        self.mac = mac
         self.opening = opening
         self.sealing = sealing
-        tag = .allocate(capacity: HashAlgorithm.sha512.length)
     }
 
     deinit {
-        EVP_MAC_CTX_free(mac)
         EVP_CIPHER_CTX_free(opening)
         EVP_CIPHER_CTX_free(sealing)
-        tag.deallocate()
     }
 
     /// The page, known to be what was written under this key at this place; nil where it is not.
-    package borrowing func authenticate(_ page: SealedPage) -> AuthenticPage? {
-        guard let base = page.bytes.baseAddress, page.bytes.count == layout.size,
-            computeTag(of: base, number: page.number),
-            CRYPTO_memcmp(tag, base + layout.tagStart, layout.hash.length) == 0
-        else { return nil }
-        return AuthenticPage(sealed: page)
-    }
+    package borrowing func authenticate(_ page: SealedPage) -> AuthenticPage? { authenticator.authenticate(page) }
 
     /// Decrypts a page, whose last ``PageLayout/reserve`` bytes come out as zeros.
     ///
@@ -121,28 +81,13 @@ package struct PageKey: ~Copyable {
         else { throw .libcryptoRefused(.encrypt) }
         if start > 0 { target.copyMemory(from: salt, byteCount: start) }
         (target + layout.ivStart).copyMemory(from: ivBase, byteCount: PageLayout.ivLength)
-        guard computeTag(of: UnsafeRawPointer(target), number: number) else { throw .libcryptoRefused(.hmac) }
-        (target + layout.tagStart).copyMemory(from: tag, byteCount: layout.hash.length)
+        try authenticator.tag(target, number: number)
     }
 
     /// The SQLite header that page 1 decrypts to: counters, no content.
     package borrowing func header(of page: AuthenticPage) throws -> DatabaseHeader {
         let plaintext = try SecretBytes(count: layout.size) { try open(page, into: $0) }
         return plaintext.withUnsafeBytes { DatabaseHeader($0) }
-    }
-
-    /// HMAC(ciphertext ‖ IV ‖ page number), into `tag`.
-    private borrowing func computeTag(of page: UnsafeRawPointer, number: Int) -> Bool {
-        guard let number = UInt32(exactly: number) else { return false }
-        let start = layout.ciphertextStart(ofPage: Int(number))
-        var littleEndian = number.littleEndian
-        var written = 0
-        return EVP_MAC_init(mac, nil, 0, nil) == 1
-            && EVP_MAC_update(mac, (page + start).assumingMemoryBound(to: UInt8.self), layout.tagStart - start) == 1
-            && withUnsafeBytes(of: &littleEndian) {
-                EVP_MAC_update(mac, $0.baseAddress?.assumingMemoryBound(to: UInt8.self), $0.count)
-            } == 1
-            && EVP_MAC_final(mac, tag, &written, HashAlgorithm.sha512.length) == 1 && written == layout.hash.length
     }
 
     /// AES-256-CBC over whole blocks; the key is in the context already.
@@ -168,27 +113,6 @@ package struct PageKey: ~Copyable {
         }
         guard done else {
             EVP_CIPHER_CTX_free(context)
-            return nil
-        }
-        return context
-    }
-
-    private static func makeMAC(key: borrowing SecretBytes, hash: HashAlgorithm) -> OpaquePointer? {
-        guard let algorithm = EVP_MAC_fetch(nil, "HMAC", nil) else { return nil }
-        defer { EVP_MAC_free(algorithm) }
-        guard let context = EVP_MAC_CTX_new(algorithm) else { return nil }
-        var name = Array((hash == .sha256 ? "SHA256" : "SHA512").utf8CString)
-        let done = name.withUnsafeMutableBufferPointer { name in
-            let parameters = [
-                OSSL_PARAM_construct_utf8_string(strongroom_mac_digest, name.baseAddress, 0),
-                OSSL_PARAM_construct_end(),
-            ]
-            return key.withUnsafeBytes { key in
-                EVP_MAC_init(context, key.baseAddress?.assumingMemoryBound(to: UInt8.self), key.count, parameters) == 1
-            }
-        }
-        guard done else {
-            EVP_MAC_CTX_free(context)
             return nil
         }
         return context

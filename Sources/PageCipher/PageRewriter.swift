@@ -17,19 +17,19 @@ package enum PageRewriter {
     ///   - layout: the same for both.
     ///   - makeOldKey: called once a thread.
     ///   - makeNewKey: called once a thread.
-    /// - Returns: how many pages there are.
+    /// - Returns: how many pages there are, and the root over the tags of the *source*.
     /// - Throws: `PageCipherError.pageNotAuthentic` at a page that is not what was written; the target is of no use then.
     @discardableResult
     package static func rewrite(
         _ source: DataFile, into target: NewDataFile, layout: PageLayout, workers: Int? = nil,
-        progress: (@Sendable (PageProgress) -> Void)? = nil, makeOldKey: @Sendable () throws -> PageKey,
-        makeNewKey: @Sendable () throws -> PageKey
-    ) throws -> Int {
+        progress: (@Sendable (PageProgress) -> Void)? = nil, makeOldKey: @Sendable @escaping () throws -> PageKey,
+        makeNewKey: @Sendable @escaping () throws -> PageKey
+    ) throws -> CopiedPages {
         guard try source.length().isMultiple(of: layout.size) else { throw PageCipherError.notWholePages }
-        let pages = try ParallelPages(source, pageSize: layout.size, workers: workers)
-        // The whole length at once: the page that SQLite never writes stays a hole.
-        try target.setLength(pages.pageCount * layout.size)
-        _ = try pages.run(progress: progress) { next in
+        let pages = ParallelPages(try PageSource(source, pageSize: layout.size), workers: workers)
+        try target.reserve(pages.pageCount * layout.size)
+        let leaves = try pages.run(progress: progress) { next in
+            var leaves = TagLeaves()
             let oldKey = try makeOldKey()
             let newKey = try makeNewKey()
             let plaintext = try PlaintextPage(size: layout.size)
@@ -37,13 +37,15 @@ package enum PageRewriter {
                 byteCount: pages.chunkBytes, alignment: NewDataFile.alignment)
             defer { buffer.deallocate() }
             while try next({ chunk in
+                try leaves.add(chunk, layout: layout)
                 let ivs = try Random.bytes(count: chunk.bytes.count / layout.size * PageLayout.ivLength)
                 let output = UnsafeMutableRawBufferPointer(rebasing: buffer[..<chunk.bytes.count])
                 try ivs.withUnsafeBytes { try rewrite(chunk, layout, oldKey, newKey, plaintext, $0, output) }
                 try target.write(UnsafeRawBufferPointer(output), at: (chunk.firstNumber - 1) * layout.size)
             }) {}
+            return leaves
         }
-        return pages.pageCount
+        return try CopiedPages(count: pages.pageCount, leaves)
     }
 
     private static func rewrite(

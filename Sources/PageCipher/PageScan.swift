@@ -33,38 +33,38 @@ package struct PageScan: Sendable, Equatable {
     package private(set) var badPageCount = 0
     /// The first of these by number, ten thousand at most.
     package private(set) var badPages: [BadPage] = []
+    /// The root over the tags as they stand there, those of bad pages included.
+    package let tagRoot: TagRoot
 
     private static let listedBadPages = 10_000
 
     /// Scans `file`.
     ///
     /// - Parameters:
-    ///   - makeKey: called once a thread.
-    ///   - expectsSettled: whether the file must hold all pages that its header counts, as it does while no changes wait
-    ///     in a WAL.
+    ///   - expectedPages: how many pages there must be at least, where the caller knows.
     ///   - workers: how many threads; one a core unless said otherwise.
     ///   - progress: called after each chunk, by one thread at a time.
+    ///   - makeAuthenticator: called once a thread.
     package init(
-        of file: DataFile, layout: PageLayout, expectsSettled: Bool = true, workers: Int? = nil,
-        progress: (@Sendable (PageProgress) -> Void)? = nil, makeKey: @Sendable () throws -> PageKey
+        of file: DataFile, layout: PageLayout, expectedPages: Int? = nil, workers: Int? = nil,
+        progress: (@Sendable (PageProgress) -> Void)? = nil,
+        makeAuthenticator: @Sendable @escaping () throws -> PageAuthenticator
     ) throws {
         struct Part {
             var badPageCount = 0
             var badPages: [BadPage] = []
-            var countedPages: Int?
+            var leaves = TagLeaves()
         }
-        let pages = try ParallelPages(file, pageSize: layout.size, workers: workers)
+        let pages = ParallelPages(try PageSource(file, pageSize: layout.size), workers: workers)
         let parts = try pages.run(progress: progress) { next in
             var part = Part()
-            let key = try makeKey()
+            let authenticator = try makeAuthenticator()
             while try next({ chunk in
-                try chunk.forEachPage { page in
+                try part.leaves.add(chunk, layout: layout)
+                chunk.forEachPage { page in
                     let isZeroed = page.isZeroed
                     if isZeroed, page.number == layout.lockPageNumber { return }
-                    if !isZeroed, let authentic = key.authenticate(page) {
-                        if page.number == 1 { part.countedPages = try key.header(of: authentic).pageCount }
-                        return
-                    }
+                    if !isZeroed, authenticator.authenticate(page) != nil { return }
                     part.badPageCount += 1
                     guard part.badPages.count < Self.listedBadPages else { return }
                     part.badPages.append(BadPage(number: page.number, kind: isZeroed ? .zeroed : .wrongTag))
@@ -76,13 +76,14 @@ package struct PageScan: Sendable, Equatable {
         trailingBytes = try file.length() % layout.size
         badPageCount = parts.reduce(0) { $0 + $1.badPageCount }
         badPages = parts.flatMap(\.badPages)
+        tagRoot = try parts.reduce(into: TagLeaves()) { $0.merge($1.leaves) }.root(pageCount: pages.pageCount)
         var present = pageCount
         if trailingBytes > 0 {
             present += 1
             badPageCount += 1
             badPages.append(BadPage(number: present, kind: .torn))
         }
-        if expectsSettled, let counted = parts.compactMap(\.countedPages).first, counted > present {
+        if let counted = expectedPages, counted > present {
             badPageCount += counted - present
             let listed = min(counted, present + Self.listedBadPages)
             badPages += (present + 1...listed).map { BadPage(number: $0, kind: .beyondEnd) }

@@ -1,8 +1,9 @@
 // Work on the pages of a file, chunk by chunk, on every core. Memory is a buffer a worker, whatever the size of the file.
 
 import Dispatch
-package import DurableFiles
+import DurableFiles
 import Foundation
+import Glibc
 import Synchronization
 
 /// How far work on a file is, in pages.
@@ -20,6 +21,12 @@ package struct PageChunk {
     /// The size of each, in bytes.
     package let pageSize: Int
 
+    /// Whether these are the same bytes; nothing in them is secret.
+    func isEqual(to other: UnsafeRawBufferPointer) -> Bool {
+        guard let left = bytes.baseAddress, let right = other.baseAddress else { return bytes.count == other.count }
+        return bytes.count == other.count && memcmp(left, right, bytes.count) == 0
+    }
+
     /// Calls `body` for each page.
     package func forEachPage(_ body: (SealedPage) throws -> Void) rethrows {
         for index in 0..<(bytes.count / pageSize) {
@@ -30,28 +37,30 @@ package struct PageChunk {
 }
 
 package struct ParallelPages {
+    /// A chunk is a group of the root over the tags.
     private static let chunkTargetBytes = 1 << 20
 
     /// The length of every chunk but the last, in bytes.
     package var chunkBytes: Int { pagesAtOnce * pageSize }
     private let pagesAtOnce: Int
 
-    /// The file.
-    package let file: DataFile
-    /// The size of a page, in bytes.
-    package let pageSize: Int
+    private let source: PageSource
+    private let pageSize: Int
     /// How many whole pages there are.
     package let pageCount: Int
     /// How many threads work.
     package let workers: Int
 
-    package init(_ file: DataFile, pageSize: Int, workers: Int? = nil) throws {
-        self.file = file
-        self.pageSize = pageSize
-        pageCount = try file.length() / pageSize
+    /// - Parameters:
+    ///   - workers: how many threads; one a core unless said otherwise.
+    ///   - workersPerCore: how many threads a core, where `workers` is nil.
+    package init(_ source: PageSource, workers: Int? = nil, workersPerCore: Int = 1) {
+        self.source = source
+        pageSize = source.pageSize
+        pageCount = source.pageCount
         pagesAtOnce = max(1, Self.chunkTargetBytes / pageSize)
         let chunks = (pageCount + pagesAtOnce - 1) / pagesAtOnce
-        self.workers = max(1, min(workers ?? ProcessInfo.processInfo.activeProcessorCount, chunks))
+        self.workers = max(1, min(workers ?? workersPerCore * ProcessInfo.processInfo.activeProcessorCount, chunks))
     }
 
     /// Lets every worker make what it needs for itself, work on chunks until none is left, and hand in its result.
@@ -65,17 +74,20 @@ package struct ParallelPages {
     /// - Returns: the workers' results, in no order.
     package func run<Result: Sendable>(
         progress: (@Sendable (PageProgress) -> Void)?,
-        worker: @Sendable (_ next: ((PageChunk) throws -> Void) throws -> Bool) throws -> Result
+        worker: @Sendable @escaping (_ next: ((PageChunk) throws -> Void) throws -> Bool) throws -> Result
     ) throws -> [Result] {
         let shared = Mutex(SharedWork<Result>())
         let probe = SystemCalls.probe
         withUnsafeCurrentTask { task in
             // Asking whether a task is cancelled is safe from any thread while the task runs, and it waits right here.
             nonisolated(unsafe) let task = task
-            DispatchQueue.concurrentPerform(iterations: workers) { _ in
+            Self.onThreads(workers) {
                 SystemCalls.$probe.withValue(probe) {
                     do {
-                        var buffer = [UInt8](repeating: 0, count: pagesAtOnce * pageSize)
+                        // Aligned, so that it can be written on from past the page cache.
+                        let buffer = UnsafeMutableRawBufferPointer.allocate(
+                            byteCount: pagesAtOnce * pageSize, alignment: NewDataFile.alignment)
+                        defer { buffer.deallocate() }
                         let result = try worker { body in
                             if task?.isCancelled ?? false { throw PageCipherError.cancelled }
                             let first = shared.withLock { shared in
@@ -84,15 +96,11 @@ package struct ParallelPages {
                             }
                             let count = min(pagesAtOnce, pageCount - first)
                             guard count > 0 else { return false }
-                            try buffer.withUnsafeMutableBytes { buffer in
-                                let chunk = UnsafeMutableRawBufferPointer(rebasing: buffer[..<(count * pageSize)])
-                                let found = try file.read(at: first * pageSize, into: chunk)
-                                guard found == chunk.count else { throw DurableFilesError.shrank(file) }
-                                try body(
-                                    PageChunk(
-                                        bytes: UnsafeRawBufferPointer(chunk), firstNumber: first + 1, pageSize: pageSize
-                                    ))
-                            }
+                            let chunk = UnsafeMutableRawBufferPointer(rebasing: buffer[..<(count * pageSize)])
+                            try source.read(from: first + 1, into: chunk)
+                            try body(
+                                PageChunk(
+                                    bytes: UnsafeRawBufferPointer(chunk), firstNumber: first + 1, pageSize: pageSize))
                             shared.withLock { shared in
                                 shared.donePages += count
                                 progress?(PageProgress(done: shared.donePages, total: pageCount))
@@ -110,6 +118,23 @@ package struct ParallelPages {
             if let error = shared.error { throw error }
             return shared.results
         }
+    }
+}
+
+extension ParallelPages {
+    /// Runs `body` once on each of so many threads, and waits for all of them. Threads of its own, because a pool has no more
+    /// than there are cores, and some of these are to wait for the disk.
+    private static func onThreads(_ count: Int, _ body: @Sendable @escaping () -> Void) {
+        guard count > 1 else { return body() }
+        let group = DispatchGroup()
+        for _ in 0..<count {
+            group.enter()
+            Thread {
+                body()
+                group.leave()
+            }.start()
+        }
+        group.wait()
     }
 }
 

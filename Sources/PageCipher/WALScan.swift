@@ -27,12 +27,18 @@ package struct WALScan: Sendable, Equatable {
     package private(set) var damage: Damage?
     /// The frame, counted from 1, at which that was seen.
     package private(set) var damagedFrame: Int?
+    /// How many pages the database has after the last commit; nil where there is none.
+    private(set) var pageCount: Int?
+    /// The newest committed frame of each page, by page number.
+    private(set) var newestFrames: [Int: Int] = [:]
 
     /// Scans the WAL of a database; a file too short to hold a frame is an empty one.
-    package init(of file: DataFile, with key: borrowing PageKey) throws {
+    ///
+    /// - Parameter end: where to stop, in bytes; at the end of the file unless said otherwise.
+    package init(of file: DataFile, upTo end: Int = .max, with key: borrowing PageAuthenticator) throws {
         let header = try file.bytes(at: 0, count: WALHeader.length)
         let frameLength = WALFrame.headerLength + key.layout.size
-        let length = try file.length()
+        let length = try min(end, file.length())
         guard header.count == WALHeader.length, length >= WALHeader.length + frameLength else { return }
         frames = (length - WALHeader.length) / frameLength
         let parsed = WALHeader(header)
@@ -44,12 +50,13 @@ package struct WALScan: Sendable, Equatable {
     }
 
     private mutating func walk(
-        _ file: DataFile, with key: borrowing PageKey, header: WALHeader?, frameLength: Int
+        _ file: DataFile, with key: borrowing PageAuthenticator, header: WALHeader?, frameLength: Int
     ) throws {
         var buffer = [UInt8](repeating: 0, count: frameLength)
         var sum = header?.checksum ?? WALChecksum()
         var firstBroken: Int?
         var commitsAfterBreak = 0
+        var uncommitted: [Int: Int] = [:]
         for number in 1...frames {
             let offset = WALHeader.length + (number - 1) * frameLength
             let count = try buffer.withUnsafeMutableBytes { try file.read(at: offset, into: $0) }
@@ -82,7 +89,12 @@ package struct WALScan: Sendable, Equatable {
                 continue
             }
             guard isAuthentic else { return report(.foreignPage, at: number) }
-            if frame.isCommit { committedFrames = number }
+            uncommitted[frame.pageNumber] = number
+            guard let pagesAfter = frame.pagesAfterCommit else { continue }
+            committedFrames = number
+            pageCount = pagesAfter
+            newestFrames.merge(uncommitted) { $1 }
+            uncommitted.removeAll(keepingCapacity: true)
         }
     }
 
@@ -115,7 +127,7 @@ private func number(_ bytes: [UInt8], at offset: Int) -> UInt32 {
 }
 
 /// The first 32 bytes of a WAL, once they are known to be whole.
-private struct WALHeader {
+struct WALHeader {
     static let length = 32
 
     let isBigEndian: Bool
@@ -139,18 +151,27 @@ private struct WALHeader {
 }
 
 /// The 24 bytes before a page.
-private struct WALFrame {
+struct WALFrame {
     static let headerLength = 24
 
     let pageNumber: Int
-    /// Whether a transaction ends here.
-    let isCommit: Bool
+    /// How many pages the database has where a transaction ends here; nil where none does.
+    let pagesAfterCommit: Int?
     let salts: [UInt32]
     let checksum: WALChecksum
 
+    /// Whether a transaction ends here.
+    var isCommit: Bool { pagesAfterCommit != nil }
+
+    /// Where the page of a frame begins, in bytes.
+    static func pageOffset(of frame: Int, pageSize: Int) -> Int {
+        WALHeader.length + (frame - 1) * (headerLength + pageSize) + headerLength
+    }
+
     init(_ bytes: [UInt8]) {
         pageNumber = Int(number(bytes, at: 0))
-        isCommit = number(bytes, at: 4) != 0
+        let pages = Int(number(bytes, at: 4))
+        pagesAfterCommit = pages > 0 ? pages : nil
         salts = [number(bytes, at: 8), number(bytes, at: 12)]
         checksum = WALChecksum(first: number(bytes, at: 16), second: number(bytes, at: 20))
     }

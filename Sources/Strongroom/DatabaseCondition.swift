@@ -68,8 +68,9 @@ public enum DatabaseCondition: Sendable, Equatable {
         case .plaintext:
             "somebody put an unencrypted file here: move it away and import it with 'strongroom profile import'"
         case .headerDamaged, .pagesDamaged, .truncated, .walDamaged:
-            "leave the file as it is, copy the whole profile directory somewhere safe, and restore from a backup"
-        case .missing: "check that the disk is mounted; otherwise restore the file from a backup"
+            "leave the file as it is, check the disk, and restore a snapshot: 'strongroom snapshot list' shows them"
+        case .missing:
+            "check that the disk is mounted; otherwise restore a snapshot: 'strongroom snapshot list' shows them"
         case .rolledBack: "put the newest copy of the file back"
         }
     }

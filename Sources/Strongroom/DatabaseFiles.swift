@@ -1,5 +1,6 @@
 import DurableFiles
 import Keyring
+import PageCipher
 import SystemPackage
 
 /// Where the files of one database stand: DESIGN "On disk".
@@ -25,6 +26,15 @@ struct DatabaseFiles: Sendable {
 
     static func profilesDirectory(in store: FilePath) -> FilePath { store.appending("profiles") }
 
+    /// Its snapshots.
+    var backups: FilePath { directory.appending("backups") }
+    /// What was moved out of the way, and is never deleted.
+    var corrupted: FilePath { directory.appending("corrupted") }
+    /// A restored database that is not in force yet.
+    var restoring: FilePath { Self.sibling(of: main, suffix: ".restoring") }
+    /// Says that what stands ready is to be put in force.
+    var restoreJournal: FilePath { directory.appending("restore.json") }
+
     var wal: FilePath { Self.sibling(of: main, suffix: "-wal") }
     var shm: FilePath { Self.sibling(of: main, suffix: "-shm") }
 
@@ -37,17 +47,8 @@ struct DatabaseFiles: Sendable {
         return try DataFile(wal).length() > 0
     }
 
-    /// What the WAL is like now. It only ever grows, or begins anew with another header: equal marks mean that nothing
-    /// was written in between.
+    /// What the WAL is like now.
     func walMark() throws -> WALMark {
-        guard try StrictFiles.exists(wal) else { return WALMark(length: 0, header: []) }
-        let file = try DataFile(wal)
-        return WALMark(length: try file.length(), header: try file.bytes(at: 0, count: 32))
+        try StrictFiles.exists(wal) ? WALMark(of: DataFile(wal)) : .none
     }
-}
-
-/// The length and header of a WAL.
-struct WALMark: Equatable, Sendable {
-    let length: Int
-    let header: [UInt8]
 }

@@ -6,6 +6,7 @@ import DurableFiles
 import KeyPolicy
 import Keyring
 import PageCipher
+import Snapshots
 import SystemPackage
 
 /// Tells what is wrong with a database file, from its bytes and the keys of its envelope.
@@ -76,7 +77,7 @@ struct Diagnosis: Sendable {
     /// The SQLite header, or nil where page 1 does not authenticate under this key.
     private func firstPageHeader(_ file: DataFile, under key: DataKeyInfo) throws -> DatabaseHeader? {
         let page = try file.bytes(at: 0, count: key.pageFormat.size)
-        let pageKey = try pageKey(key)
+        let pageKey = try keyring.dataKey(generation: key.generation, of: envelope).makePageKey()
         return try page.withUnsafeBytes { page in
             try pageKey.authenticate(SealedPage(page, number: 1)).map { try pageKey.header(of: $0) }
         }
@@ -87,33 +88,16 @@ struct Diagnosis: Sendable {
         _ file: DataFile, under info: DataKeyInfo, progress: (@Sendable (PageProgress) -> Void)? = nil
     ) throws -> PageScan {
         let key = try keyring.dataKey(generation: info.generation, of: envelope)
-        let layout = info.pageFormat.layout
-        return try PageScan(of: file, layout: layout, expectsSettled: try !files.hasPendingWAL(), progress: progress) {
-            try key.makePageKey(layout: layout)
-        }
+        // The main file holds all pages that its header counts while no changes wait in a WAL.
+        let expected = try files.hasPendingWAL() ? nil : firstPageHeader(file, under: info)?.pageCount
+        return try PageScan(
+            of: file, layout: info.pageFormat.layout, expectedPages: expected, progress: progress
+        ) { try key.makePageAuthenticator() }
     }
 
     /// The frames of the WAL.
     func scanWAL(under info: DataKeyInfo) throws -> WALScan {
-        try WALScan(of: DataFile(files.wal), with: pageKey(info))
-    }
-
-    private func pageKey(_ info: DataKeyInfo) throws -> PageKey {
         let key = try keyring.dataKey(generation: info.generation, of: envelope)
-        return try key.makePageKey(layout: info.pageFormat.layout)
-    }
-}
-
-extension PageFormat {
-    var layout: PageLayout { PageLayout(size: size, hash: authentication.hash) }
-}
-
-extension DataKey {
-    /// The key material for single pages. The salt is the key id, whatever the file's first bytes are.
-    func makePageKey(layout: PageLayout) throws -> PageKey {
-        var made: PageKey?
-        _ = try secret.withSecret { made = try PageKey(dataKey: $0, salt: info.keyID.bytes, layout: layout) }
-        guard let made else { throw StrongroomError(.storeLocked) }
-        return made
+        return try WALScan(of: DataFile(files.wal), with: key.makePageAuthenticator())
     }
 }

@@ -7,6 +7,7 @@
 @_exported public import struct KeyPolicy.PageFormat
 @_exported public import struct Keyring.DataKeyInfo
 @_exported public import struct Keyring.KeyID
+@_exported public import enum Keyring.KeyScope
 @_exported public import enum Keyring.KeyState
 @_exported public import struct Keyring.ProfileID
 @_exported public import struct Keyring.RootKeyInfo
@@ -14,4 +15,15 @@
 @_exported public import struct Keyring.UnlockerInfo
 @_exported public import enum Secrets.ProcessHardening
 @_exported public import struct Secrets.SecretBytes
+@_exported public import struct Snapshots.PruneReport
+@_exported public import struct Snapshots.Retention
+@_exported public import struct Snapshots.Snapshot
+@_exported public import struct Snapshots.SnapshotError
+@_exported public import struct Snapshots.SnapshotExport
+@_exported public import struct Snapshots.SnapshotList
+@_exported public import struct Snapshots.SnapshotProgress
+@_exported public import struct Snapshots.SnapshotReason
+@_exported public import struct Snapshots.SnapshotReport
+@_exported public import struct Snapshots.UnusableSnapshot
+@_exported public import class Snapshots.VerifyKey
 @_exported public import struct SystemPackage.FilePath

@@ -5,6 +5,7 @@ import Foundation
 import GRDB
 import KeyPolicy
 import Keyring
+import PageCipher
 import Synchronization
 
 /// An open database: its lock, its key, its connections. ``close()`` ends all three.
@@ -19,6 +20,8 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
     /// GRDB writes an empty transaction when it opens a pool, which is no change of anybody's.
     private let walWhenOpened: WALMark
     private let isClosed = Mutex(false)
+    /// What must be over before it is closed: a snapshot, a verification.
+    private let holds = DispatchGroup()
 
     /// What the key of the open file is, in numbers.
     var dataKeyInfo: DataKeyInfo { key.info }
@@ -36,7 +39,7 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
         self.lock = lock
         self.keyring = keyring
         self.policy = policy
-        let envelope = try keyring.envelope(for: files.scope)
+        let envelope = try files.finishRestore(keyring.envelope(for: files.scope), keyring)
         let diagnosis = Diagnosis(files: files, envelope: envelope, keyring: keyring)
         if !isNew {
             let condition = try diagnosis.ofFirstPage()
@@ -57,7 +60,7 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
             let current = try Self.prepare(writer, files, key, isNew: isNew, envelope: envelope, keyring: keyring)
             self.envelope = Mutex(current)
             try Self.checkPages(writer, files, policy: policy, endedInMidWrite: endedInMidWrite, diagnosis: diagnosis)
-            walWhenOpened = endedInMidWrite ? WALMark(length: 0, header: []) : try files.walMark()
+            walWhenOpened = endedInMidWrite ? .none : try files.walMark()
         } catch {
             try? writer.close()
             key.secret.wipe()
@@ -70,16 +73,19 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
     ///
     /// - Throws: `StrongroomError` or `KeyringError` where something could not be written; the database is closed all
     ///   the same, and what was acknowledged is on disk.
-    func close() throws {
+    ///
+    /// - Parameter keepingLock: whether the lock stays with the caller.
+    func close(keepingLock: Bool = false) throws {
         let isFirst = isClosed.withLock { isClosed in
             defer { isClosed = true }
             return !isClosed
         }
         guard isFirst else { return }
+        holds.wait()
         defer {
             try? writer.close()
             key.secret.wipe()
-            lock.release()
+            if !keepingLock { lock.release() }
         }
         try StrongroomError.wrapping(.close, files.main) {
             let isChanged = try files.hasPendingWAL() && files.walMark() != walWhenOpened
@@ -88,6 +94,14 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
             _ = try writer.writeWithoutTransaction { try $0.checkpoint(.truncate) }
             try writer.close()
             if isChanged { try keyring.setEpoch(envelope.epoch + 1, of: envelope) }
+        }
+    }
+
+    /// Lets ``close(keepingLock:)`` wait until the hold is released.
+    func holdOpen() throws -> OpenHold {
+        try isClosed.withLock { isClosed in
+            guard !isClosed else { throw StrongroomError(.storeLocked) }
+            return OpenHold(holds)
         }
     }
 

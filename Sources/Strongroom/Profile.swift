@@ -1,6 +1,7 @@
 import DurableFiles
 import Foundation
 public import GRDB
+import KeyPolicy
 public import Keyring
 import SystemPackage
 
@@ -9,7 +10,7 @@ public final class Profile: Sendable {
     /// Its id and name.
     public let info: ProfileInfo
     let open: OpenDatabase<DatabasePool>
-    private let store: Store
+    let store: Store
 
     /// GRDB's own pool, on an encrypted database in WAL mode. It is closed with the profile.
     public var database: DatabasePool { open.writer }
@@ -68,20 +69,7 @@ extension Store {
     func makeProfile<Filling>(
         named name: String, fill: (OpenDatabase<DatabaseQueue>) throws -> Filling
     ) throws -> (info: ProfileInfo, filling: Filling) {
-        let name = try ProfileName(name)
-        try requireUnlocked()
-        let isTaken = try withGlobal { try $0.read { try ProfileRegistry.find(name, $0) != nil } }
-        guard !isTaken else { throw StrongroomError(.profileExists) }
-
-        let id = try ProfileID.random()
-        let created = Date(timeIntervalSince1970: Date().timeIntervalSince1970.rounded(.down))
-        let info = ProfileInfo(id: id, name: name.description, created: created)
-        let files = DatabaseFiles(.profile(id), in: directory)
-        do {
-            // The key is durable before anything is under it.
-            try keyring.createEnvelope(for: files.scope, pageFormat: policy.pageFormat)
-            try DurableFiles.createDirectory(files.directory)
-            let lock = try FileLock(files.lock)
+        try addProfile(named: name, pageFormat: policy.pageFormat) { files, lock in
             let open = try OpenDatabase(files, lock: lock, keyring: keyring, policy: policy, isNew: true) {
                 try DatabaseQueue(path: $0, configuration: $1)
             }
@@ -93,6 +81,30 @@ extension Store {
                 throw error
             }
             try open.close()
+            return filling
+        }
+    }
+
+    /// Makes the key and the directory of a profile, lets `makeDatabase` make its database, and registers it last.
+    func addProfile<Filling>(
+        named name: String, pageFormat: PageFormat, makeDatabase: (DatabaseFiles, FileLock) throws -> Filling
+    ) throws -> (info: ProfileInfo, filling: Filling) {
+        let name = try ProfileName(name)
+        try requireUnlocked()
+        let isTaken = try withGlobal { try $0.read { try ProfileRegistry.find(name, $0) != nil } }
+        guard !isTaken else { throw StrongroomError(.profileExists) }
+
+        let id = try ProfileID.random()
+        let created = Date(timeIntervalSince1970: Date().timeIntervalSince1970.rounded(.down))
+        let info = ProfileInfo(id: id, name: name.description, created: created)
+        let files = DatabaseFiles(.profile(id), in: directory)
+        do {
+            // The key is durable before anything is under it.
+            try keyring.createEnvelope(for: files.scope, pageFormat: pageFormat)
+            try DurableFiles.createDirectory(files.directory)
+            let lock = try FileLock(files.lock)
+            defer { lock.release() }
+            let filling = try makeDatabase(files, lock)
             try withGlobal { try $0.write { try ProfileRegistry.add(info, name: name, $0) } }
             logger.debug("profile_created", metadata: ["profile": "\(id)"])
             return (info, filling)

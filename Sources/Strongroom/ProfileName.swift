@@ -2,7 +2,7 @@ import Foundation
 
 /// What is wrong with a profile name.
 public enum ProfileNameProblem: String, Sendable, Equatable {
-    case empty, tooLong, controlCharacter, pathSeparator, dots, surroundingSpace, looksLikeID
+    case empty, tooLong, controlCharacter, pathSeparator, dots, surroundingSpace, looksLikeID, reserved
 
     var rule: String {
         switch self {
@@ -13,6 +13,7 @@ public enum ProfileNameProblem: String, Sendable, Equatable {
         case .dots: "is not made of dots alone"
         case .surroundingSpace: "does not begin or end with a space"
         case .looksLikeID: "does not begin with prof_, as ids do"
+        case .reserved: "is not 'global', which names the global database"
         }
     }
 }
@@ -48,6 +49,7 @@ public struct ProfileName: Sendable, Hashable, CustomStringConvertible {
             throw refuse(.surroundingSpace)
         }
         guard !text.lowercased().hasPrefix("prof_") else { throw refuse(.looksLikeID) }
+        guard text.lowercased() != "global" else { throw refuse(.reserved) }
         description = text.precomposedStringWithCanonicalMapping
         key = text.lowercased().precomposedStringWithCompatibilityMapping
     }

@@ -125,6 +125,24 @@ public final class Store: Sendable {
         at directory: FilePath, keyring keyringDirectory: FilePath? = nil, with secret: UnlockSecret,
         logger: Logger = Logger(label: "strongroom")
     ) throws -> Store {
+        let store = try openWithoutGlobal(at: directory, keyring: keyringDirectory, with: secret, logger: logger)
+        do {
+            try store.noticeRollback()
+            return store
+        } catch {
+            store.keyring.lock()
+            throw error
+        }
+    }
+
+    /// Opens a store whose global database may be the one thing that is broken, so that a snapshot of it can be looked at
+    /// and restored. Whether the keyring was put back from the past is not noticed: that is known to the global database.
+    ///
+    /// - Throws: as ``open(at:keyring:with:logger:)``, but for what is wrong with the global database.
+    public static func openWithoutGlobal(
+        at directory: FilePath, keyring keyringDirectory: FilePath? = nil, with secret: UnlockSecret,
+        logger: Logger = Logger(label: "strongroom")
+    ) throws -> Store {
         let path = documentPath(in: directory)
         guard try StrictFiles.exists(directory), try StrictFiles.exists(path) else {
             throw StrongroomError(.storeMissing, directory)
@@ -142,10 +160,7 @@ public final class Store: Sendable {
                 throw StrongroomError(.policyChanged, policyPath)
             }
             let policy = try KeyPolicy(parsing: bytes, file: "policy.yaml")
-            let store = Store(
-                directory: directory, document: document, policy: policy, keyring: keyring, logger: logger)
-            try store.noticeRollback()
-            return store
+            return Store(directory: directory, document: document, policy: policy, keyring: keyring, logger: logger)
         } catch {
             keyring.lock()
             throw error
@@ -282,6 +297,11 @@ public final class Store: Sendable {
 
     func noteOpen(_ profile: Profile) {
         openProfiles.withLock { $0[ObjectIdentifier(profile)] = WeakProfile(profile: profile) }
+    }
+
+    /// The profile, where it is open in this process.
+    func openProfile(_ id: ProfileID) -> Profile? {
+        openProfiles.withLock { $0.values.compactMap(\.profile).first { $0.info.id == id } }
     }
 
     func noteClosed(_ profile: Profile) {

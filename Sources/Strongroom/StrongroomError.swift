@@ -43,6 +43,14 @@ public struct StrongroomError: ReportableError, Equatable {
         self.place = place
     }
 
+    /// Whether it is what opening a store says of a global database that cannot be used.
+    public var isAboutGlobalDatabase: Bool {
+        switch reason {
+        case .database, .sqlite: place?.lastComponent == "global.db"
+        default: false
+        }
+    }
+
     /// The stable name of the error.
     public var code: String {
         switch reason {

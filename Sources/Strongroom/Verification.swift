@@ -1,12 +1,10 @@
 // Every page and the WAL, authenticated without SQLite: no connection is opened, none is poisoned, nothing is written.
 
 import DurableFiles
-import Foundation
 import GRDB
 import KeyPolicy
 import Keyring
 import PageCipher
-import Synchronization
 
 /// What a verification found: numbers and names of kinds, no content.
 public struct VerificationReport: Sendable, Codable {
@@ -111,39 +109,14 @@ extension Profile {
     /// Runs `body` on the calling thread, so that cancelling its task is noticed, while a reader on another thread holds
     /// a transaction open.
     private func withPinnedMainFile<Result>(_ body: () throws -> Result) throws -> Result {
-        let pinned = Handover<(any Error)?>()
-        let released = Handover<Void>()
-        try database.writeWithoutTransaction { db in
+        let hold = try open.holdOpen()
+        defer { hold.release() }
+        let pin = try database.writeWithoutTransaction { db in
             _ = try db.checkpoint(.truncate)
-            database.spawnConcurrentRead { transaction in
-                do {
-                    _ = try transaction.get()
-                    pinned.put(nil)
-                    released.take()
-                } catch { pinned.put(error) }
-            }
+            return try DatabasePin(database) { _ in }
         }
-        if let error = pinned.take() { throw error }
-        defer { released.put(()) }
+        defer { pin.release() }
         return try body()
-    }
-}
-
-/// A value that one thread puts and another waits for.
-private final class Handover<Value: Sendable>: Sendable {
-    private let semaphore = DispatchSemaphore(value: 0)
-    private let value = Mutex<Value?>(nil)
-
-    func put(_ new: Value) {
-        value.withLock { $0 = new }
-        semaphore.signal()
-    }
-
-    func take() -> Value {
-        while true {
-            semaphore.wait()
-            if let value = value.withLock({ $0 }) { return value }
-        }
     }
 }
 

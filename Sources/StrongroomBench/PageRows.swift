@@ -49,6 +49,12 @@ struct BenchDatabase {
             return try PageKey(dataKey: secret, salt: [UInt8](repeating: byte, count: 16), layout: BenchDatabase.layout)
         }
 
+        func pageAuthenticator() throws -> PageAuthenticator {
+            let secret = try SecretBytes(count: 32) { buffer in for index in buffer.indices { buffer[index] = byte } }
+            let pageKey = try PageAuthenticator.pageKey(of: secret, salt: [UInt8](repeating: byte, count: 16))
+            return try PageAuthenticator(pageKey: pageKey, layout: BenchDatabase.layout)
+        }
+
         /// SQLCipher's raw form.
         var literal: String { "x'" + String(repeating: Hex.encode([byte]), count: 48) + "'" }
     }
@@ -78,14 +84,14 @@ struct BenchFailure: Error { let what: String }
 
 enum PageRows {
     /// Every page authenticated, against `PRAGMA cipher_integrity_check`.
-    static func verify(_ database: BenchDatabase, limit: CryptoLimits, rounds: Int) throws -> Comparison {
-        try Comparison.measure(
+    static func verify(_ database: BenchDatabase, limit: CryptoLimits, rounds: Int) async throws -> Comparison {
+        try await Comparison.measure(
             "verify all pages", theirName: "PRAGMA cipher_integrity_check", rounds: rounds,
             megabytes: database.megabytes,
             limit: limit.verifying,
             ours: {
                 let scan = try PageScan(of: DataFile(database.path), layout: BenchDatabase.layout) {
-                    try BenchDatabase.Key.old.pageKey()
+                    try BenchDatabase.Key.old.pageAuthenticator()
                 }
                 guard scan.badPageCount == 0, scan.pageCount > 1 else { throw BenchFailure(what: "verify") }
             },
@@ -98,10 +104,10 @@ enum PageRows {
     }
 
     /// Another key for every page, durable, against `PRAGMA rekey` of a copy. Both end with an fsync.
-    static func reencrypt(_ database: BenchDatabase, limit: CryptoLimits, rounds: Int) throws -> Comparison {
+    static func reencrypt(_ database: BenchDatabase, limit: CryptoLimits, rounds: Int) async throws -> Comparison {
         let target = database.path.removingLastComponent().appending("target.db")
         let copy = database.path.removingLastComponent().appending("copy.db")
-        return try Comparison.measure(
+        return try await Comparison.measure(
             "re-encrypt to another key, fsynced", theirName: "PRAGMA rekey (sqlite3_rekey_v2)",
             rounds: rounds, megabytes: database.megabytes, limit: limit.reencrypting,
             ours: {
@@ -114,7 +120,7 @@ enum PageRows {
             },
             afterOurs: {
                 let scan = try PageScan(of: DataFile(target), layout: BenchDatabase.layout) {
-                    try BenchDatabase.Key.new.pageKey()
+                    try BenchDatabase.Key.new.pageAuthenticator()
                 }
                 guard scan.badPageCount == 0 else { throw BenchFailure(what: "re-encrypt") }
                 try FileManager.default.removeItem(atPath: target.string)

@@ -7,7 +7,7 @@ import GRDB
 import Strongroom
 
 @main
-struct StrongroomBench: ParsableCommand {
+struct StrongroomBench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "StrongroomBench", abstract: "Measure Strongroom against the tools it stands on.")
 
@@ -15,6 +15,7 @@ struct StrongroomBench: ParsableCommand {
     @Option(help: "How large the database of the page rows is, in megabytes.") var megabytes = 513
     @Option(help: "How often the page rows are measured.") var pageRounds = 3
     @Option(help: "How often the query rows are measured; the encryption tax half as often.") var queryRounds = 10
+    @Flag(help: "The snapshot rows alone.") var snapshotsOnly = false
     @Flag(help: "Print one JSON object.") var json = false
 
     func validate() throws {
@@ -31,15 +32,21 @@ struct StrongroomBench: ParsableCommand {
         let limits: CryptoLimits
     }
 
-    func run() throws {
-        var rows = [try OpeningRow.measure(rounds: rounds)]
-        let database = try BenchDatabase(megabytes: megabytes)
-        defer { database.remove() }
+    func run() async throws {
+        var rows: [Comparison] = []
         let limits = try PageRows.limits()
-        rows.append(try PageRows.verify(database, limit: limits, rounds: pageRounds))
-        rows.append(try PageRows.reencrypt(database, limit: limits, rounds: pageRounds))
-        rows += try QueryRows.overhead(rounds: queryRounds)
-        rows += try QueryRows.tax(rounds: max(1, queryRounds / 2))
+        if !snapshotsOnly {
+            rows.append(try OpeningRow.measure(rounds: rounds))
+            let database = try BenchDatabase(megabytes: megabytes)
+            defer { database.remove() }
+            rows.append(try await PageRows.verify(database, limit: limits, rounds: pageRounds))
+            rows.append(try await PageRows.reencrypt(database, limit: limits, rounds: pageRounds))
+            rows += try QueryRows.overhead(rounds: queryRounds)
+            rows += try QueryRows.tax(rounds: max(1, queryRounds / 2))
+        }
+        let profile = try BenchProfile(megabytes: megabytes)
+        defer { profile.remove() }
+        rows += try await SnapshotRows.measure(profile, rounds: pageRounds)
         if json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
@@ -110,17 +117,18 @@ struct Comparison: Encodable {
     /// Measures both sides in turns; what stands before and after a side is not measured.
     static func measure(
         _ name: String, theirName: String, rounds: Int, megabytes: Double?, limit: Double? = nil,
-        ours: () throws -> Void,
-        afterOurs: () throws -> Void = {}, beforeTheirs: () throws -> Void = {}, theirs: () throws -> Void
-    ) throws -> Comparison {
+        ours: () async throws -> Void, afterOurs: () throws -> Void = {}, beforeTheirs: () throws -> Void = {},
+        theirs: () throws -> Void, afterTheirs: () throws -> Void = {}
+    ) async throws -> Comparison {
         let clock = ContinuousClock()
         var ourTimes: [Duration] = []
         var theirTimes: [Duration] = []
         for _ in 0..<rounds {
-            ourTimes.append(try clock.measure(ours))
+            ourTimes.append(try await clock.measure(ours))
             try afterOurs()
             try beforeTheirs()
             theirTimes.append(try clock.measure(theirs))
+            try afterTheirs()
         }
         return Comparison(
             name, ours: ourTimes, theirs: theirTimes, theirName: theirName, megabytes: megabytes, limit: limit)

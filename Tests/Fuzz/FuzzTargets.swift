@@ -10,6 +10,7 @@ import SystemPackage
 
 @testable import Keyring
 @testable import PageCipher
+@testable import Snapshots
 
 private let target = ProcessInfo.processInfo.environment["STRONGROOM_FUZZ_TARGET"] ?? ""
 private let scratch = FilePath("/dev/shm/strongroom-fuzz-\(getpid())")
@@ -43,7 +44,8 @@ public func fuzzOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     case "envelope": envelope(bytes)
     case "page": page(bytes)
     case "wal": wal(bytes)
-    default: fatalError("STRONGROOM_FUZZ_TARGET is one of policy, keyring, envelope, page, wal")
+    case "manifest": manifest(bytes)
+    default: fatalError("STRONGROOM_FUZZ_TARGET is one of policy, keyring, envelope, page, wal, manifest")
     }
     return 0
 }
@@ -62,6 +64,18 @@ private func envelope(_ bytes: [UInt8]) {
         EnvelopeDocument.self, from: bytes, format: EnvelopeDocument.format, kind: .envelope)
     guard let document, document.followsItsFormat else { return }
     for key in document.keys { _ = key.info }
+}
+
+/// As a whole file; as the JSON behind its check sum, which a mutation would hardly ever reach; as a name and as a verify key.
+private func manifest(_ bytes: [UInt8]) {
+    _ = try? UnverifiedManifest<SnapshotManifest>(bytes, format: SnapshotManifest.format)
+    let document = try? ManifestCoding.decode(
+        SnapshotManifest.self, from: Data(bytes), format: SnapshotManifest.format)
+    if let document, document.followsItsFormat { _ = (document.length, document.pageFormat?.layout, document.root) }
+    _ = SnapshotName(String(decoding: bytes, as: UTF8.self))
+    try? Data(bytes).write(to: URL(fileURLWithPath: scratch.string))
+    chmod(scratch.string, 0o600)
+    _ = try? VerifyKey(scratch)
 }
 
 func pageKey(_ size: Int) throws -> PageKey {
@@ -94,5 +108,5 @@ private func page(_ bytes: [UInt8]) {
 private func wal(_ bytes: [UInt8]) {
     try? Data(bytes).write(to: URL(fileURLWithPath: scratch.string))
     guard let key = try? pageKey(1024), let file = try? DataFile(scratch) else { return }
-    _ = try? WALScan(of: file, with: key)
+    _ = try? WALScan(of: file, with: key.authenticator)
 }

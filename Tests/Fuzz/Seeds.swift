@@ -21,6 +21,11 @@ enum Seeds {
         switch target {
         case "policy": try KeyPolicy.shippedNames.map { try KeyPolicy.shippedBytes(named: $0) }
         case "keyring", "envelope": try vector("\(target)-v1.json")
+        case "manifest":
+            try vector("snapshot-v1.json") + [
+                Array("strongroom/verify-key/v1\n".utf8) + [UInt8](repeating: 7, count: 96),
+                Array("profile-prof_abcdefghij234567-manual-20261123T235959.123Z".utf8),
+            ]
         case "page": [[UInt8](PageLayout.plaintextMagic) + (16..<100).map { UInt8($0) }]
         case "wal":
             try [true, false].flatMap { isBig in try [1, 2, 5].map { try wal(frames: $0, isBigEndian: isBig) } }

@@ -10,6 +10,7 @@ import TestSupport
 import Testing
 
 @testable import Keyring
+@testable import Snapshots
 
 /// Secrets in the forms in which they are looked for.
 private struct Needles {
@@ -68,6 +69,7 @@ private struct Needles {
             _ = key.secret.withSecret { secret in
                 material.append(("data key of \(scope)", secret.withUnsafeBytes { Array($0) }))
             }
+            material.append(("page key of \(scope)", try key.pageKey().withUnsafeBytes { Array($0) }))
         }
         return material
     }
@@ -102,19 +104,37 @@ private struct Needles {
         try step("unlocker list --key-file \(key)")
         try step("key status --key-file \(key) --json")
         try step("diagnose --key-file \(key) --profile Maps --json")
+        let outside = try TemporaryDirectory()
+        try step("snapshot create --key-file \(key) --all --reason leak-test")
+        try step("snapshot verify --key-file \(key) --all --drill")
+        try step("snapshot verify-key --key-file \(key) Maps \(outside.appending("verify.key"))")
+        try step("snapshot restore --key-file \(key) Maps latest --json")
+        try step("snapshot restore --key-file \(key) Maps latest --as Copy")
+        try step(
+            "snapshot export --key-file \(key) Maps latest --out \(outside.appending("e.db")) --new-key-file \(outside.appending("e.key"))"
+        )
+        try step("snapshot list --key-file \(key) --json")
+        try step("snapshot prune --key-file \(key) --all --keep-last 1")
         try step("profile list --key-file \(source)", expecting: 2)
         try step("profile list --passphrase-command 'echo not it, but long enough'", expecting: 12)
 
         let keyFile = try TestFiles.read(key)
         let material = try keyMaterial(of: store, keyFile: key)
-        #expect(material.count == 4)
+        #expect(material.count == 9)
         let needles = Needles(material + [("key file", keyFile), ("passphrase", Self.passphrase), ("row", Self.row)])
         // Shown to the same search, the key file and the source are found: it would see a leak.
         #expect(needles.found(in: keyFile) == ["key file, raw"])
         #expect(needles.found(in: try TestFiles.read(source)) == ["row, raw"])
 
+        // So is the page key, in the verify key that is to hold it; the data key is in neither that nor an export.
+        let verifyKey = needles.found(in: try TestFiles.read(outside.appending("verify.key")))
+        #expect(verifyKey.count == 1 && verifyKey[0].hasPrefix("page key of prof_"))
+        for name in ["e.db", "e.json", "e.key"] {
+            #expect(needles.found(in: try TestFiles.read(outside.appending(name))).isEmpty, "\(name)")
+        }
+
         let files = try TestFiles.tree(store)
-        #expect(files.count >= 10)
+        #expect(files.count >= 20)
         for file in files { #expect(needles.found(in: try TestFiles.read(file)).isEmpty, "\(file)") }
         #expect(streams.count > 2_000)
         #expect(needles.found(in: streams).isEmpty)

@@ -3,6 +3,7 @@ import DurableFiles
 import GRDB
 import Keyring
 import Secrets
+import Snapshots
 import TestSupport
 import Testing
 
@@ -19,7 +20,11 @@ import Testing
         let layout: PageLayout
 
         func pageKey() throws -> PageKey {
-            try keyring.dataKey(generation: 1, of: envelope).makePageKey(layout: layout)
+            try keyring.dataKey(generation: 1, of: envelope).makePageKey()
+        }
+
+        func authenticator() throws -> PageAuthenticator {
+            try keyring.dataKey(generation: 1, of: envelope).makePageAuthenticator()
         }
 
         func page(_ number: Int) -> [UInt8] { Array(bytes[((number - 1) * layout.size)..<(number * layout.size)]) }
@@ -103,7 +108,7 @@ import Testing
         bytes[1024 * 2 + 5] ^= 1
         bytes.replaceSubrange((1024 * 4)..<(1024 * 5), with: [UInt8](repeating: 0, count: 1024))
         try TestFiles.write(bytes + [1, 2, 3], to: file)
-        let scan = try PageScan(of: DataFile(file), layout: sample.layout) { try sample.pageKey() }
+        let scan = try PageScan(of: DataFile(file), layout: sample.layout) { try sample.authenticator() }
         let pages = bytes.count / 1024
         #expect(
             scan.badPages == [

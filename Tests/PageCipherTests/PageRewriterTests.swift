@@ -25,6 +25,11 @@ import Testing
         func pageKey(_ layout: PageLayout) throws -> PageKey {
             try PageKey(dataKey: SecretBytes(testing: bytes), salt: salt, layout: layout)
         }
+
+        func authenticator(_ layout: PageLayout) throws -> PageAuthenticator {
+            try PageAuthenticator(
+                pageKey: PageAuthenticator.pageKey(of: SecretBytes(testing: bytes), salt: salt), layout: layout)
+        }
     }
 
     struct Format: Sendable, CustomTestStringConvertible {
@@ -155,15 +160,15 @@ import Testing
         if ProcessInfo.processInfo.environment["STRONGROOM_WRITE_VECTORS"] == "1" {
             try TestFiles.write(try TestFiles.read(make(format)), to: path, mode: 0o644)
         }
-        let scan = try PageScan(of: DataFile(path), layout: format.layout) { try Key.old.pageKey(format.layout) }
+        let scan = try PageScan(of: DataFile(path), layout: format.layout) { try Key.old.authenticator(format.layout) }
         #expect(scan.pageCount == 2 && scan.badPageCount == 0 && scan.trailingBytes == 0)
-        let wrong = try PageScan(of: DataFile(path), layout: format.layout) { try Key.new.pageKey(format.layout) }
+        let wrong = try PageScan(of: DataFile(path), layout: format.layout) { try Key.new.authenticator(format.layout) }
         #expect(wrong.badPageCount == 2)
         // Of another size, or with the other tag, it is no database at all.
         for layout in [
             PageLayout(size: 2048, hash: hash), PageLayout(size: 1024, hash: hash == .sha512 ? .sha256 : .sha512),
         ] {
-            let odd = try PageScan(of: DataFile(path), layout: layout) { try Key.old.pageKey(layout) }
+            let odd = try PageScan(of: DataFile(path), layout: layout) { try Key.old.authenticator(layout) }
             #expect(odd.badPageCount == odd.pageCount)
         }
     }
@@ -185,7 +190,9 @@ import Testing
             bytes.replaceSubrange(4096..<8192, with: bytes[8192..<12288])
             bytes.replaceSubrange(8192..<12288, with: second)
         }
-        let scan = try PageScan(of: DataFile(source), layout: format.layout) { try Key.old.pageKey(format.layout) }
+        let scan = try PageScan(of: DataFile(source), layout: format.layout) {
+            try Key.old.authenticator(format.layout)
+        }
         #expect(scan.badPages == [BadPage(number: 2, kind: .wrongTag), BadPage(number: 3, kind: .wrongTag)])
     }
 
@@ -201,7 +208,9 @@ import Testing
             var changed = bytes
             changed[index] ^= 1 << UInt8(generator.next() % 8)
             try TestFiles.write(changed, to: source)
-            let scan = try PageScan(of: DataFile(source), layout: format.layout) { try Key.old.pageKey(format.layout) }
+            let scan = try PageScan(of: DataFile(source), layout: format.layout) {
+                try Key.old.authenticator(format.layout)
+            }
             #expect(scan.badPages.map(\.number) == [index / 4096 + 1])
         }
     }
@@ -211,7 +220,7 @@ import Testing
         let layout = Format().layout
         for count in [0, 1, 15, 4095, 4096, 4097] {
             try TestFiles.write([UInt8](repeating: 0x37, count: count), to: path)
-            let scan = try PageScan(of: DataFile(path), layout: layout) { try Key.old.pageKey(layout) }
+            let scan = try PageScan(of: DataFile(path), layout: layout) { try Key.old.authenticator(layout) }
             #expect(scan.pageCount == count / 4096)
             #expect(scan.trailingBytes == count % 4096)
             #expect(scan.badPageCount == (count + 4095) / 4096)
@@ -225,7 +234,9 @@ import Testing
         let size = 5 << 30
         let written = try TestFiles.read(source).count / 65536
         #expect(truncate(source.string, size) == 0)
-        let scan = try PageScan(of: DataFile(source), layout: format.layout) { try Key.old.pageKey(format.layout) }
+        let scan = try PageScan(of: DataFile(source), layout: format.layout) {
+            try Key.old.authenticator(format.layout)
+        }
         #expect(scan.pageCount == size / 65536)
         #expect(format.layout.lockPageNumber == 16_385)
         #expect(scan.badPageCount == size / 65536 - written - 1)
@@ -243,7 +254,7 @@ import Testing
                 progress: { done in
                     if done.done < done.total / 2 { _ = truncate(source.string, 4096) }
                 }
-            ) { try Key.old.pageKey(format.layout) }
+            ) { try Key.old.authenticator(format.layout) }
         }
     }
 
@@ -253,7 +264,9 @@ import Testing
         #expect(truncate(source.string, 256 << 20) == 0)
         let task = Task {
             while !Task.isCancelled { await Task.yield() }
-            return try PageScan(of: DataFile(source), layout: format.layout) { try Key.old.pageKey(format.layout) }
+            return try PageScan(of: DataFile(source), layout: format.layout) {
+                try Key.old.authenticator(format.layout)
+            }
         }
         task.cancel()
         await #expect(throws: PageCipherError.cancelled) { _ = try await task.value }
@@ -265,7 +278,7 @@ import Testing
         #expect(truncate(source.string, 16 << 20) == 0)
         let last = Counter()
         _ = try PageScan(of: DataFile(source), layout: format.layout, progress: { last.note($0.done, $0.total) }) {
-            try Key.old.pageKey(format.layout)
+            try Key.old.authenticator(format.layout)
         }
         #expect(last.values.done == 4096 && last.values.total == 4096)
     }
@@ -286,17 +299,18 @@ import Testing
         let cut = directory.appending("cut-wal")
         for length in (wal.count - 2 * frame)...wal.count {
             try TestFiles.write(wal.prefix(length), to: cut)
-            let scan = try WALScan(of: DataFile(cut), with: Key.old.pageKey(format.layout))
+            let scan = try WALScan(of: DataFile(cut), with: Key.old.authenticator(format.layout))
             #expect(scan.damage == nil)
             #expect(scan.committedFrames == (length - 32) / frame, "every transaction here is one frame")
         }
         // Of another page size, of another key, of nothing.
         try TestFiles.write(wal, to: cut)
-        #expect(try WALScan(of: DataFile(cut), with: Key.old.pageKey(Format(size: 4096).layout)).damage == .pageSize)
-        #expect(try WALScan(of: DataFile(cut), with: Key.new.pageKey(format.layout)).damage == .foreignPage)
+        #expect(
+            try WALScan(of: DataFile(cut), with: Key.old.authenticator(Format(size: 4096).layout)).damage == .pageSize)
+        #expect(try WALScan(of: DataFile(cut), with: Key.new.authenticator(format.layout)).damage == .foreignPage)
         for length in 0..<64 {
             try TestFiles.write(wal.prefix(length), to: cut)
-            #expect(try WALScan(of: DataFile(cut), with: Key.old.pageKey(format.layout)).damage == nil)
+            #expect(try WALScan(of: DataFile(cut), with: Key.old.authenticator(format.layout)).damage == nil)
         }
         #expect(frames >= 7)
         try queue.close()

@@ -5,10 +5,11 @@ import Foundation
 import GRDB
 import Secrets
 import Strongroom
+import Synchronization
 
 @main
 struct TestHelper {
-    static func main() throws {
+    static func main() async throws {
         let arguments = Array(CommandLine.arguments.dropFirst())
         switch arguments.first {
         case "crash": try crash(hardened: arguments.contains("hardened"))
@@ -17,6 +18,8 @@ struct TestHelper {
         case "hold": try hold(arguments)
         case "write": try write(arguments)
         case "memory": try memory(arguments)
+        case "snapshots": try await snapshots(arguments)
+        case "restores": try await restores(arguments)
         case "hold-sqlite": try holdSQLite(arguments)
         case "hardening": showHardening(arguments.contains("hardened"))
         default: exit(64)
@@ -96,16 +99,68 @@ struct TestHelper {
     static func write(_ arguments: [String]) throws {
         let store = try open(arguments)
         let profile = try store.openProfile(arguments[3])
-        try profile.database.write {
+        try insertNumbers(into: profile.database) { say($0) }
+    }
+
+    /// Inserts numbers from the next one on, and calls `committed` after each commit.
+    private static func insertNumbers(into database: DatabasePool, committed: (Int) -> Void) throws {
+        try database.write {
             try $0.execute(sql: "CREATE TABLE IF NOT EXISTS n (i INTEGER PRIMARY KEY, filling BLOB)")
         }
-        var next = try profile.database.read { try Int.fetchOne($0, sql: "SELECT coalesce(max(i), 0) FROM n") ?? 0 }
-        while next < 1_000_000 {
+        var next = try database.read { try Int.fetchOne($0, sql: "SELECT coalesce(max(i), 0) FROM n") ?? 0 }
+        while next < 10_000_000 {
             next += 1
-            try profile.database.write {
-                try $0.execute(sql: "INSERT INTO n VALUES (?, randomblob(700))", arguments: [next])
+            try database.write { try $0.execute(sql: "INSERT INTO n VALUES (?, randomblob(700))", arguments: [next]) }
+            committed(next)
+        }
+    }
+
+    /// snapshots STORE KEY PROFILE [quiet]: writes as fast as it can, and takes one snapshot after the other meanwhile. Prints
+    /// `row N` for each row that was committed (not when quiet), and `snapshot NAME N` for each snapshot with the last
+    /// row that had been committed before it began.
+    static func snapshots(_ arguments: [String]) async throws {
+        let store = try open(arguments)
+        let profile = try store.openProfile(arguments[3])
+        let last = writeInBackground(profile.database, isQuiet: arguments.contains("quiet"))
+        while true {
+            let before = last.value.withLock { $0 }
+            let snapshot = try await profile.snapshot()
+            say("snapshot \(snapshot.name) \(before)")
+        }
+    }
+
+    /// The last number that was committed.
+    private final class LastCommitted: Sendable { let value = Mutex(0) }
+
+    private static func writeInBackground(_ database: DatabasePool, isQuiet: Bool) -> LastCommitted {
+        let last = LastCommitted()
+        Thread {
+            try? insertNumbers(into: database) { number in
+                last.value.withLock { $0 = number }
+                if !isQuiet { say("row \(number)") }
             }
-            say(next)
+        }.start()
+        while last.value.withLock({ $0 }) == 0 { usleep(100) }
+        return last
+    }
+
+    /// restores STORE KEY PROFILE OTHER: adds three rows to the profile and restores its latest snapshot, again and again, while
+    /// the other profile is written as fast as it can be.
+    static func restores(_ arguments: [String]) async throws {
+        let store = try open(arguments)
+        let other = try store.openProfile(arguments[4])
+        _ = writeInBackground(other.database, isQuiet: false)
+        let info = try store.profile(arguments[3])
+        let snapshot = try await store.snapshot("latest", of: .profile(info.id))
+        while true {
+            let profile = try store.openProfile(info)
+            try await profile.database.write {
+                try $0.execute(sql: "INSERT INTO t (filling) VALUES ('a'), ('b'), ('c')")
+            }
+            try profile.close()
+            say("added")
+            _ = try await store.restoreSnapshot(snapshot)
+            say("restored")
         }
     }
 

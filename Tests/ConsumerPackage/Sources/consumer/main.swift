@@ -21,16 +21,21 @@ let secret = try UnlockSecret.makeKeyFile(directory.appending("key"))
 let store = try Store.create(at: directory.appending("store"), unlockers: [(secret, "consumer")])
 let info = try store.createProfile(named: "Work")
 let profile = try store.openProfile(info)
-try profile.database.write { db in
+try await profile.database.write { db in
     try db.execute(sql: "CREATE VIRTUAL TABLE note USING fts5 (body); INSERT INTO note VALUES ('a CANARY sings')")
 }
-let found = try profile.database.read {
+let found = try await profile.database.read {
     try String.fetchOne($0, sql: "SELECT body FROM note WHERE note MATCH 'canary'")
 }
 require(found == "a CANARY sings", "the row is not there")
-let version = try profile.database.read { try String.fetchOne($0, sql: "PRAGMA cipher_version") }
+let version = try await profile.database.read { try String.fetchOne($0, sql: "PRAGMA cipher_version") }
 require(version != nil, "the engine is not SQLCipher")
+let snapshot = try await profile.snapshot()
 try profile.close()
+_ = try await store.restoreSnapshot(snapshot)
+let restored = try store.openProfile(info)
+let again = try await restored.database.read { try String.fetchOne($0, sql: "SELECT body FROM note") }
+require(again == "a CANARY sings", "the row is not in the snapshot")
 try store.lock()
 
 let file = work.appending(path: "store/profiles/\(info.id)/profile.db")

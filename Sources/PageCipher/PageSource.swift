@@ -1,0 +1,63 @@
+// Where the pages of a database stand: in its main file, and in front of that in its WAL.
+
+package import DurableFiles
+
+/// The pages of one database, as they are at one moment.
+package struct PageSource: Sendable {
+    /// The main file.
+    package let main: DataFile
+    /// The size of a page, in bytes.
+    package let pageSize: Int
+    /// How many whole pages there are.
+    package let pageCount: Int
+    /// What the WAL has instead of the main file.
+    let overlay: WALOverlay?
+
+    /// The pages of the main file alone.
+    package init(_ main: DataFile, pageSize: Int) throws {
+        self.main = main
+        self.pageSize = pageSize
+        pageCount = try main.length() / pageSize
+        overlay = nil
+    }
+
+    /// The pages of the main file with the committed frames of the WAL laid over it, as they were at one moment. The caller
+    /// has held a read transaction open since then, so that neither is overwritten.
+    ///
+    /// - Parameter moment: the mark of the WAL when nobody was writing and that transaction had begun.
+    /// - Throws: `PageCipherError.walDamaged` where the WAL holds acknowledged changes that cannot be read.
+    package init(
+        _ main: DataFile, wal: DataFile?, at moment: WALMark, authenticator: borrowing PageAuthenticator
+    ) throws {
+        pageSize = authenticator.layout.size
+        self.main = main
+        overlay = try wal.map { try WALOverlay(of: $0, at: moment, over: main, authenticator) } ?? nil
+        pageCount = try overlay?.pageCount ?? main.length() / pageSize
+    }
+
+    /// Whether what was read since then is still what there was: false where the WAL has begun anew.
+    package func isUnchanged() throws -> Bool { try overlay?.isUnchanged() ?? true }
+
+    /// Fills `buffer` with whole pages.
+    ///
+    /// - Parameter first: the number of the first page, counted from 1.
+    func read(from first: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+        let found = try main.read(at: (first - 1) * pageSize, into: buffer)
+        let count = buffer.count / pageSize
+        guard let overlay else {
+            guard found == buffer.count else { throw DurableFilesError.shrank(main) }
+            return
+        }
+        for index in 0..<count {
+            let page = UnsafeMutableRawBufferPointer(rebasing: buffer[(index * pageSize)..<((index + 1) * pageSize)])
+            if let frame = overlay.frames[first + index] {
+                try overlay.read(frame, into: page)
+            } else if (index + 1) * pageSize > found {
+                throw DurableFilesError.shrank(main)
+            }
+        }
+    }
+
+    /// The pages that stand in the WAL, in order.
+    package var overlaidPages: [Int] { overlay?.frames.keys.sorted() ?? [] }
+}

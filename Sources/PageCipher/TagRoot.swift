@@ -1,0 +1,49 @@
+// One hash over the tags of all pages of a file: which version of each page it holds. docs/formats/snapshot.md, "The root
+// over the tags".
+
+import CryptoPrimitives
+
+/// The root over the tags of a file's pages.
+package struct TagRoot: Sendable, Hashable, CustomStringConvertible {
+    /// 32 bytes.
+    package let bytes: [UInt8]
+
+    package init?(_ bytes: [UInt8]) {
+        guard bytes.count == HashAlgorithm.sha256.length else { return nil }
+        self.bytes = bytes
+    }
+
+    /// 64 hex digits.
+    package var description: String { Hex.encode(bytes) }
+}
+
+/// The leaves below a root, gathered in any order by any number of workers.
+package struct TagLeaves: Sendable {
+    private var leaves: [Int: [UInt8]] = [:]
+
+    package init() {}
+
+    /// Adds the group of pages that a chunk is.
+    mutating func add(_ chunk: PageChunk, layout: PageLayout) throws {
+        let digest = try SHA256()
+        try withUnsafeBytes(of: UInt8(0)) { try digest.update($0) }
+        try chunk.forEachPage { page in
+            try digest.update(UnsafeRawBufferPointer(rebasing: page.bytes[layout.tagStart...]))
+        }
+        leaves[chunk.firstNumber] = try digest.finish()
+    }
+
+    mutating func merge(_ other: TagLeaves) {
+        leaves.merge(other.leaves) { $1 }
+    }
+
+    /// The root, once every group has been added.
+    func root(pageCount: Int) throws -> TagRoot {
+        let digest = try SHA256()
+        try withUnsafeBytes(of: UInt8(1)) { try digest.update($0) }
+        try withUnsafeBytes(of: UInt64(pageCount).littleEndian) { try digest.update($0) }
+        for (_, leaf) in leaves.sorted(by: { $0.key < $1.key }) { try leaf.withUnsafeBytes { try digest.update($0) } }
+        guard let root = TagRoot(try digest.finish()) else { throw CryptoError.libcryptoRefused(.hash) }
+        return root
+    }
+}

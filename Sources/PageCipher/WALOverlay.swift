@@ -1,0 +1,88 @@
+// The committed frames of a WAL, laid over the main file: docs/decisions/0009-snapshot-overlays-the-wal.md.
+
+package import DurableFiles
+import Glibc
+
+/// What a WAL is like at one moment. It only ever grows, or begins anew with another header: equal marks mean that nothing
+/// was written in between.
+package struct WALMark: Equatable, Sendable {
+    /// In bytes.
+    package let length: Int
+    let header: [UInt8]
+
+    /// There is no WAL.
+    package static let none = WALMark(length: 0, header: [])
+
+    package init(of file: DataFile) throws {
+        self.init(length: try file.length(), header: try file.bytes(at: 0, count: WALHeader.length))
+    }
+
+    private init(length: Int, header: [UInt8]) {
+        self.length = length
+        self.header = header
+    }
+}
+
+/// Which frame of the WAL holds the newest committed version of which page.
+struct WALOverlay: Sendable {
+    /// Frame numbers, counted from 1, by page number. Empty where the main file has everything already.
+    let frames: [Int: Int]
+    /// How many pages the database has after the last commit; nil where the main file alone says so.
+    let pageCount: Int?
+    private let file: DataFile
+    private let header: [UInt8]
+    private let pageSize: Int
+
+    private static let attempts = 50
+
+    /// - Parameter moment: what the WAL was like when the transaction began that holds it still; what came later is left out.
+    /// - Returns: nil where everything is in the main file.
+    init?(
+        of file: DataFile, at moment: WALMark, over main: DataFile, _ authenticator: borrowing PageAuthenticator
+    ) throws {
+        self.file = file
+        pageSize = authenticator.layout.size
+        // A writer may begin the WAL anew while it is read, where all of it is in the main file already: again then.
+        for attempt in 1...Self.attempts {
+            // It began anew since: so all that it held at that moment was in the main file, and stays there.
+            guard try file.bytes(at: 0, count: WALHeader.length) == moment.header else { return nil }
+            let scan = try WALScan(of: file, upTo: moment.length, with: authenticator)
+            let isStill = try file.bytes(at: 0, count: WALHeader.length) == moment.header
+            if isStill, scan.damage == nil {
+                guard let pageCount = scan.pageCount else { return nil }
+                let isWrittenBack = try Self.isWrittenBack(scan, file, main, authenticator.layout)
+                header = moment.header
+                frames = isWrittenBack ? [:] : scan.newestFrames.filter { $0.key <= pageCount }
+                self.pageCount = isWrittenBack ? nil : pageCount
+                return
+            }
+            if isStill, attempt == Self.attempts { throw PageCipherError.walDamaged }
+            usleep(2_000)
+        }
+        throw PageCipherError.walDamaged
+    }
+
+    /// Whether the main file has every page as the WAL has it. Then the WAL may begin anew at any time, and is not needed.
+    private static func isWrittenBack(
+        _ scan: WALScan, _ file: DataFile, _ main: DataFile, _ layout: PageLayout
+    ) throws -> Bool {
+        guard let pageCount = scan.pageCount, try main.length() == pageCount * layout.size else { return false }
+        for (page, frame) in scan.newestFrames where page <= pageCount {
+            let inMain = try main.bytes(at: (page - 1) * layout.size + layout.tagStart, count: layout.hash.length)
+            let inWAL = try file.bytes(
+                at: WALFrame.pageOffset(of: frame, pageSize: layout.size) + layout.tagStart, count: layout.hash.length)
+            if inMain != inWAL { return false }
+        }
+        return true
+    }
+
+    func isUnchanged() throws -> Bool {
+        try frames.isEmpty || file.bytes(at: 0, count: WALHeader.length) == header
+    }
+
+    /// Reads the page of a frame.
+    func read(_ frame: Int, into page: UnsafeMutableRawBufferPointer) throws {
+        let found = try file.read(at: WALFrame.pageOffset(of: frame, pageSize: pageSize), into: page)
+        guard found == page.count else { throw DurableFilesError.shrank(file) }
+    }
+}

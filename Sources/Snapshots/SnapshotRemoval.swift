@@ -1,0 +1,57 @@
+// Taking snapshots away, and settling what a crash left of one.
+
+import DurableFiles
+import SystemPackage
+
+extension SnapshotDirectory {
+    /// Removes a snapshot. From the first step on it is no snapshot any more; a crash leaves nothing that looks like one.
+    package func remove(_ snapshot: Snapshot) throws {
+        let files = files(snapshot.name)
+        let lock: FileLock
+        do {
+            lock = try FileLock(files.marker)
+        } catch {
+            guard case .isLocked = error.reason else { throw error }
+            throw SnapshotError(.inUse, files.pages)
+        }
+        defer { lock.release() }
+        try DurableFiles.syncDirectory(path)
+        try remove(files, finally: lock)
+    }
+
+    /// The manifest first, because without it there is no snapshot; the mark of the unfinished last.
+    func remove(_ files: Files, finally lock: FileLock) throws {
+        try DurableFiles.remove(files.manifest)
+        try DurableFiles.syncDirectory(path)
+        try DurableFiles.remove(files.verified)
+        try DurableFiles.remove(files.pages)
+        // What a crash left of a file that was being written beside its place.
+        for name in try DurableFiles.names(in: path) where name.hasPrefix(".\(files.name).") {
+            try DurableFiles.remove(path.appending(name))
+        }
+        try DurableFiles.syncDirectory(path)
+        try DurableFiles.remove(files.marker)
+        try DurableFiles.syncDirectory(path)
+    }
+
+    /// Settles what was interrupted: with a manifest it is whole, and without one it never was or is no more.
+    func settleUnfinished() throws {
+        for name in try DurableFiles.names(in: path) where name.hasSuffix(".partial") {
+            let files = files(String(name.dropLast(".partial".count)))
+            // Whoever makes or removes it holds the lock.
+            guard SnapshotName(files.name) != nil, let lock = try? FileLock(files.marker) else { continue }
+            defer { lock.release() }
+            if try StrictFiles.exists(files.manifest) {
+                try DurableFiles.remove(files.marker)
+                try DurableFiles.syncDirectory(path)
+            } else {
+                try remove(files, finally: lock)
+            }
+        }
+        // A note that was being written: it is of no use, and whoever may be writing one now can do without it.
+        for name in try DurableFiles.names(in: path)
+        where name.hasPrefix(".") && name.hasSuffix(".tmp") && name.contains(".verified.json.") {
+            try DurableFiles.remove(path.appending(name))
+        }
+    }
+}

@@ -1,0 +1,297 @@
+// A restore proves what it is about to put in force, and only then touches what is there: docs/formats/snapshot.md,
+// "Restoring".
+
+import DurableFiles
+import Foundation
+import GRDB
+import KeyPolicy
+import Keyring
+import PageCipher
+public import Snapshots
+import Synchronization
+import SystemPackage
+
+/// How far a restore is.
+public struct RestoreProgress: Sendable, Hashable {
+    /// What is being done.
+    public enum Phase: String, Sendable { case copying, checking, committing }
+
+    /// What is being done.
+    public let phase: Phase
+    /// Pages done in this phase; 0 where they are not counted.
+    public let pages: Int
+    /// Pages in all.
+    public let totalPages: Int
+}
+
+/// What a restore did, or in a drill would do.
+public struct RestoreReport: Sendable, Codable {
+    /// The snapshot that was restored.
+    public let snapshot: Snapshot
+    /// `global` or the id of the profile that holds it now; in a drill, of the one that would.
+    public let scope: String
+    /// Whether the pages were re-encrypted to another key.
+    public let isReencrypted: Bool
+    /// How many violations SQLite's integrity check found: 0, or nil where the check needs a collation or function that
+    /// only the app has.
+    public let integrityViolations: Int?
+    /// Rows whose foreign key leads nowhere. They were there when the snapshot was taken.
+    public let foreignKeyViolations: Int
+    /// Where in `corrupted/` the database that was in force before went; nil where there was none, and in a drill.
+    public let quarantine: String?
+    /// Ids of profiles that the restored registry did not know, and which are registered again.
+    public let registeredProfiles: [String]
+    /// Ids of profiles that the restored registry knows and that are not on disk.
+    public let missingProfiles: [String]
+    /// How long it took, in milliseconds.
+    public let milliseconds: Int
+}
+
+extension Store {
+    /// Puts a snapshot in the place of its database, which nobody may have open.
+    ///
+    /// Every page is authenticated, the root over the tags compared, and SQLite's own checks are run, all before anything
+    /// that is in force is touched. What was there goes to `corrupted/`, with its WAL, and is kept.
+    ///
+    /// - Parameters:
+    ///   - snapshot: of this store's own database.
+    ///   - acceptingViolations: whether to go on where SQLite's integrity check finds something wrong that was wrong
+    ///     already when the snapshot was taken: every page is as it was then all the same.
+    ///   - progress: called now and then, by one thread at a time.
+    /// - Throws: `SnapshotError` with what is wrong with the snapshot; `StrongroomError.profileInUse`. Nothing is changed
+    ///   then.
+    public func restoreSnapshot(
+        _ snapshot: Snapshot, acceptingViolations: Bool = false,
+        progress: (@Sendable (RestoreProgress) -> Void)? = nil
+    ) async throws -> RestoreReport {
+        try await BlockingWork.run { try self.restore(snapshot, acceptingViolations, progress) }
+    }
+
+    /// Makes a new profile from a snapshot of a profile, under a key of its own.
+    ///
+    /// - Parameter name: the new profile's name.
+    /// - Throws: as ``restoreSnapshot(_:acceptingViolations:progress:)``; nothing is left behind then.
+    public func restoreSnapshot(
+        _ snapshot: Snapshot, asProfileNamed name: String, acceptingViolations: Bool = false,
+        progress: (@Sendable (RestoreProgress) -> Void)? = nil
+    ) async throws -> (info: ProfileInfo, report: RestoreReport) {
+        try await BlockingWork.run { try self.restore(snapshot, asProfileNamed: name, acceptingViolations, progress) }
+    }
+
+    /// Does everything that a restore does but the last step: restores to a temporary place, runs every check, says how long
+    /// it took, and removes it again. Nothing that is in force is touched, and it may be open meanwhile.
+    ///
+    /// - Throws: as ``restoreSnapshot(_:acceptingViolations:progress:)``.
+    public func drillSnapshot(
+        _ snapshot: Snapshot, progress: (@Sendable (RestoreProgress) -> Void)? = nil
+    ) async throws -> RestoreReport {
+        try await BlockingWork.run { try self.drill(snapshot, progress) }
+    }
+
+    private func restore(
+        _ snapshot: Snapshot, _ acceptingViolations: Bool, _ progress: (@Sendable (RestoreProgress) -> Void)?
+    ) throws -> RestoreReport {
+        let start = ContinuousClock.now
+        let rotation = try holdRotation()
+        defer { rotation.release() }
+        let files = DatabaseFiles(try scope(of: snapshot), in: directory)
+        // The database may be gone with its directory.
+        try DurableFiles.createDirectory(files.directory, allowExisting: true)
+        let lock = try files.scope == .global ? lockGlobal(files) : lockProfile(files)
+        defer { lock.release() }
+        let envelope = try files.finishRestore(keyring.envelope(for: files.scope), keyring)
+        guard let active = envelope.activeDataKey else { throw StrongroomError(.database(.unknownKey), files.main) }
+        let key = try keyring.dataKey(generation: active.generation, of: envelope)
+        defer { key.secret.wipe() }
+
+        let hadDatabase = try StrictFiles.exists(files.main)
+        let known = files.scope == .global ? liveRegistry() : []
+        let staging = StagedDatabase(
+            path: files.restoring, key: key, policy: policy, acceptsViolations: acceptingViolations)
+        var registry = RegistryReconciliation()
+        let findings: SealedDatabase.Findings
+        do {
+            findings = try staging.make(from: snapshot, in: snapshotDirectory(of: files.scope), progress)
+            progress?(RestoreProgress(phase: .committing, pages: 0, totalPages: 0))
+            try staging.write { db in
+                try Bookkeeping.setEpoch(envelope.epoch + 1, db)
+                if files.scope == .global { registry = try self.reconcile(with: known, db) }
+            }
+        } catch {
+            try? files.discardUnfinishedRestore()
+            throw error
+        }
+        let journal = RestoreJournal(
+            scope: files.scope.description, snapshotId: snapshot.id,
+            quarantine: RestoreJournal.quarantineName(Date()),
+            started: Date(), epoch: envelope.epoch + 1,
+            firstPage: try RestoreJournal.firstPageDigest(of: files.restoring, pageSize: active.pageFormat.size))
+        try keyring.write(journal, to: files.restoreJournal)
+        _ = try files.finishRestore(envelope, keyring)
+        logger.notice("snapshot_restored", metadata: ["scope": "\(files.scope)", "snapshot": "\(snapshot.id)"])
+        return RestoreReport(
+            snapshot, in: files.scope, under: active, findings, quarantine: hadDatabase ? journal.quarantine : nil,
+            registry, since: start)
+    }
+
+    private func restore(
+        _ snapshot: Snapshot, asProfileNamed name: String, _ acceptingViolations: Bool,
+        _ progress: (@Sendable (RestoreProgress) -> Void)?
+    ) throws -> (info: ProfileInfo, report: RestoreReport) {
+        let start = ContinuousClock.now
+        let rotation = try holdRotation()
+        defer { rotation.release() }
+        let scope = try scope(of: snapshot)
+        guard case .profile = scope else { throw SnapshotError(.ofAnotherDatabase) }
+        let source = try snapshotDirectory(of: scope)
+        guard let format = try source.pageFormat(of: snapshot) else { throw SnapshotError(.manifestMalformed) }
+        let made = try addProfile(named: name, pageFormat: format) { files, _ in
+            let envelope = try keyring.envelope(for: files.scope)
+            let key = try keyring.dataKey(generation: 1, of: envelope)
+            defer { key.secret.wipe() }
+            let staging = StagedDatabase(
+                path: files.restoring, key: key, policy: policy, acceptsViolations: acceptingViolations)
+            let findings = try staging.make(from: snapshot, in: source, progress)
+            progress?(RestoreProgress(phase: .committing, pages: 0, totalPages: 0))
+            try staging.write { try Bookkeeping.setEpoch(0, $0) }
+            try DurableFiles.rename(files.restoring, to: files.main)
+            try DurableFiles.syncDirectory(files.directory)
+            return RestoreReport(
+                snapshot, in: files.scope, under: key.info, findings, quarantine: nil, RegistryReconciliation(),
+                since: start)
+        }
+        return (made.info, made.filling)
+    }
+
+    private func drill(
+        _ snapshot: Snapshot, _ progress: (@Sendable (RestoreProgress) -> Void)?
+    ) throws -> RestoreReport {
+        let start = ContinuousClock.now
+        let rotation = try holdRotation()
+        defer { rotation.release() }
+        let scope = try scope(of: snapshot)
+        let directory = try snapshotDirectory(of: scope)
+        let envelope = try keyring.envelope(for: scope)
+        guard let active = envelope.activeDataKey else { throw SnapshotError(.keyUnknown(generation: 0)) }
+        let key = try keyring.dataKey(generation: active.generation, of: envelope)
+        defer { key.secret.wipe() }
+        // Beside the snapshots, so that it is as fast or slow as a restore on this disk would be.
+        let place = try DrillPlace(in: directory.path)
+        defer { place.remove() }
+        let staging = StagedDatabase(path: place.path, key: key, policy: policy, acceptsViolations: true)
+        let findings = try staging.make(from: snapshot, in: directory, progress)
+        try staging.write { try Bookkeeping.setEpoch(envelope.epoch + 1, $0) }
+        return RestoreReport(
+            snapshot, in: scope, under: active, findings, quarantine: nil, RegistryReconciliation(), since: start)
+    }
+
+    private func scope(of snapshot: Snapshot) throws -> KeyScope {
+        try requireUnlocked()
+        guard let scope = KeyScope(snapshot.scope) else { throw SnapshotError(.ofAnotherDatabase) }
+        return scope
+    }
+}
+
+extension RestoreReport {
+    fileprivate init(
+        _ snapshot: Snapshot, in scope: KeyScope, under key: DataKeyInfo, _ findings: SealedDatabase.Findings,
+        quarantine: String?, _ registry: RegistryReconciliation, since start: ContinuousClock.Instant
+    ) {
+        self.snapshot = snapshot
+        self.scope = scope.description
+        isReencrypted = snapshot.scope != scope.description || snapshot.keyGeneration != key.generation
+        integrityViolations = findings.integrityViolations
+        foreignKeyViolations = findings.foreignKeyViolations
+        self.quarantine = quarantine
+        registeredProfiles = registry.registered.map(\.description)
+        missingProfiles = registry.missing.map(\.description)
+        milliseconds = Int((ContinuousClock.now - start) / .milliseconds(1))
+    }
+}
+
+/// A database that was made from a snapshot and is not in force.
+struct StagedDatabase: Sendable {
+    let path: FilePath
+    let key: DataKey
+    let policy: KeyPolicy
+    let acceptsViolations: Bool
+
+    /// Makes it, and checks all there is to check.
+    func make(
+        from snapshot: Snapshot, in directory: SnapshotDirectory, _ progress: (@Sendable (RestoreProgress) -> Void)?
+    ) throws -> SealedDatabase.Findings {
+        try directory.extract(snapshot, to: path, under: key) {
+            progress?(RestoreProgress(phase: .copying, pages: $0.pages, totalPages: $0.totalPages))
+        }
+        progress?(RestoreProgress(phase: .checking, pages: 0, totalPages: snapshot.pages))
+        // SQLite looks at the snapshot, whose pages were all just shown to be authentic and are in memory still; on the
+        // other cores what was written is read back.
+        let readBack = Handover<Result<Bool, any Error>>()
+        DispatchQueue.global().async {
+            readBack.put(Result { try directory.readsBack(snapshot, at: path, under: key) })
+        }
+        let checked = Result { try directory.withPages(of: snapshot) { try SealedDatabase($0, key: $1).check() } }
+        guard try readBack.take().get() else { throw StrongroomError(.copyDiffers, path) }
+        let findings = try checked.get()
+        if let violations = findings.integrityViolations, violations > 0, !acceptsViolations {
+            try? DurableFiles.remove(path)
+            throw SnapshotError(.integrity(violations: violations), path)
+        }
+        return findings
+    }
+
+    /// Writes to it as to any database under the key, and makes all of it durable.
+    func write(_ body: (Database) throws -> Void) throws {
+        try StrongroomError.wrapping(.copy, path) {
+            let queue = try DatabaseQueue(
+                path: path.string, configuration: Engine.configuration(key: key, policy: policy))
+            try queue.writeWithoutTransaction { try Engine.settle($0) }
+            try queue.write(body)
+            // Out of WAL mode and back: both write page 1 anew, so that it is like no other and can stand for the file.
+            try queue.writeWithoutTransaction { db in
+                try db.execute(sql: "PRAGMA journal_mode = DELETE")
+                try Engine.settle(db)
+                _ = try db.checkpoint(.truncate)
+            }
+            try queue.close()
+        }
+        for suffix in ["-wal", "-shm", "-journal"] {
+            try DurableFiles.remove(DatabaseFiles.sibling(of: path, suffix: suffix))
+        }
+        try DurableFiles.syncFile(path)
+        try DurableFiles.syncDirectory(DurableFiles.parent(of: path))
+    }
+}
+
+/// A place for a drill, which is held with a lock so that what a crash leaves can be told from a drill that goes on.
+private struct DrillPlace {
+    let path: FilePath
+    private let lock: FileLock
+    private let lockPath: FilePath
+
+    private static let prefix = ".drill-"
+
+    init(in directory: FilePath) throws {
+        for name in try DurableFiles.names(in: directory) where name.hasPrefix(Self.prefix) && name.hasSuffix(".lock") {
+            guard let lock = try? FileLock(directory.appending(name)) else { continue }
+            Self.remove(directory.appending(String(name.dropLast(".lock".count))), directory.appending(name))
+            lock.release()
+        }
+        let name = Self.prefix + Timestamp.text(Date()) + String(UInt32.random(in: 0...UInt32.max), radix: 36)
+        path = directory.appending(name)
+        lockPath = directory.appending(name + ".lock")
+        lock = try FileLock(lockPath)
+    }
+
+    func remove() {
+        Self.remove(path, lockPath)
+        lock.release()
+    }
+
+    private static func remove(_ path: FilePath, _ lockPath: FilePath) {
+        for suffix in ["", "-wal", "-shm", "-journal"] {
+            try? DurableFiles.remove(DatabaseFiles.sibling(of: path, suffix: suffix))
+        }
+        try? DurableFiles.remove(lockPath)
+    }
+}

@@ -1,0 +1,267 @@
+// Snapshots of databases that are closed, and of profiles that are open and go on being read and written.
+
+import DurableFiles
+import ErrorReporting
+import Foundation
+import GRDB
+import Keyring
+import PageCipher
+public import Snapshots
+import SystemPackage
+
+/// Snapshots of several databases, frozen at one moment.
+public struct SnapshotSet: Sendable, Codable {
+    /// A database of which none could be taken.
+    public struct Failure: Sendable, Codable, Hashable {
+        /// `global` or a profile's id.
+        public let scope: String
+        /// The code of the error: see the runbook.
+        public let code: String
+    }
+
+    /// `set-<timestamp>`.
+    public let name: String
+    /// One of each database, the global one first.
+    public let snapshots: [Snapshot]
+    /// Databases that are not in the set, and why.
+    public let failed: [Failure]
+}
+
+extension Profile {
+    /// Takes a snapshot while reads and writes go on; nobody waits. It holds everything that was committed before this was
+    /// called.
+    ///
+    /// - Parameters:
+    ///   - reason: a word for people and for retention.
+    ///   - progress: called now and then, by one thread at a time.
+    /// - Throws: `PageCipherError.pageNotAuthentic` with the page that is not what was written; `SnapshotError`,
+    ///   `StrongroomError`. Nothing is left behind then.
+    public func snapshot(
+        reason: SnapshotReason = .manual, progress: (@Sendable (SnapshotProgress) -> Void)? = nil
+    ) async throws -> Snapshot {
+        try await store.createSnapshot(of: .profile(info.id), reason: reason, progress: progress)
+    }
+}
+
+extension Store {
+    /// Takes a snapshot of the global database or of a profile: one that is open in this process, while it is read and
+    /// written; or one that nobody has open.
+    ///
+    /// - Parameters:
+    ///   - scope: the database.
+    ///   - reason: a word for people and for retention.
+    ///   - progress: called now and then, by one thread at a time.
+    /// - Throws: `StrongroomError.profileInUse` where another process has it open; `.database` where it cannot be opened;
+    ///   `PageCipherError.pageNotAuthentic`; `SnapshotError`. Nothing is left behind then.
+    public func createSnapshot(
+        of scope: KeyScope, reason: SnapshotReason = .manual, progress: (@Sendable (SnapshotProgress) -> Void)? = nil
+    ) async throws -> Snapshot {
+        try await BlockingWork.run {
+            let rotation = try self.holdRotation()
+            defer { rotation.release() }
+            let occasion = SnapshotOccasion(reason: reason)
+            if case .profile(let id) = scope, let profile = self.openProfile(id) {
+                let frozen = try profile.freeze { $0 }
+                return try frozen.take(occasion, self, progress)
+            }
+            return try self.freezeClosed(DatabaseFiles(scope, in: self.directory)).frozen.take(occasion, self, progress)
+        }
+    }
+
+    /// Takes a snapshot before the migration of this name, and keeps as many of these as the policy says; other snapshots
+    /// are not counted and not removed.
+    public func createSnapshot(of scope: KeyScope, beforeMigration next: String) async throws -> Snapshot {
+        let snapshot = try await createSnapshot(of: scope, reason: .preMigration(next: next))
+        try await BlockingWork.run {
+            _ = try self.snapshotDirectory(of: scope).prune(Retention(self.policy), isDryRun: false) {
+                $0.isPreMigration
+            }
+        }
+        return snapshot
+    }
+
+    /// Takes a snapshot of the global database and of every profile, frozen at one moment: no write to any of them lies
+    /// between two of them. Profiles that are open in this process go on being read and written; the others cannot be
+    /// opened until their turn is over.
+    ///
+    /// - Parameter progress: called now and then, by one thread at a time, with the database that it is about.
+    /// - Throws: `StrongroomError` where the global database cannot be read. A profile of which none can be taken is in
+    ///   the result, and does not stop the others.
+    public func createSnapshotSet(
+        reason: SnapshotReason = .manual, progress: (@Sendable (KeyScope, SnapshotProgress) -> Void)? = nil
+    ) async throws -> SnapshotSet {
+        try await BlockingWork.run {
+            let rotation = try self.holdRotation()
+            defer { rotation.release() }
+            OpenFileLimit.raise()
+            let date = Date()
+            let name = "set-\(Timestamp.text(date))"
+            var failed: [SnapshotSet.Failure] = []
+            var snapshots: [Snapshot] = []
+            let all = try self.freezeAll(&failed)
+            defer { for frozen in all { frozen.release() } }
+            for frozen in all {
+                let occasion = SnapshotOccasion(reason: reason, set: name, date: date)
+                do {
+                    snapshots.append(try frozen.take(occasion, self) { progress?(frozen.files.scope, $0) })
+                } catch {
+                    guard let error = error as? any ReportableError, !Task.isCancelled else {
+                        for snapshot in snapshots { try? self.remove(snapshot) }
+                        throw error
+                    }
+                    failed.append(.init(scope: frozen.files.scope.description, code: error.code))
+                }
+            }
+            return SnapshotSet(name: name, snapshots: snapshots, failed: failed)
+        }
+    }
+
+    /// Keeps rotations away.
+    func holdRotation() throws -> FileLock {
+        try requireUnlocked()
+        return try keyring.holdRotation()
+    }
+
+    private func remove(_ snapshot: Snapshot) throws {
+        guard let scope = KeyScope(snapshot.scope) else { return }
+        try snapshotDirectory(of: scope).remove(snapshot)
+    }
+
+    /// The snapshots of a database.
+    func snapshotDirectory(of scope: KeyScope) throws -> SnapshotDirectory {
+        try requireUnlocked()
+        return SnapshotDirectory(
+            DatabaseFiles(scope, in: directory).backups, of: try keyring.envelope(for: scope), storeID: id,
+            keyring: keyring)
+    }
+
+    // MARK: Freezing
+
+    /// Every database at one moment. The locks of the closed ones are taken first; then no open one is written until all
+    /// of them are pinned.
+    private func freezeAll(_ failed: inout [SnapshotSet.Failure]) throws -> [FrozenDatabase] {
+        let (global, profiles) = try freezeClosed(DatabaseFiles(.global, in: directory)) { db in
+            try ProfileRegistry.all(db)
+        }
+        var frozen = [global]
+        var open: [Profile] = []
+        for info in profiles {
+            if let profile = openProfile(info.id) {
+                open.append(profile)
+                continue
+            }
+            do {
+                frozen.append(try freezeClosed(DatabaseFiles(.profile(info.id), in: directory)).frozen)
+            } catch let error as any ReportableError {
+                failed.append(.init(scope: info.id.description, code: error.code))
+            }
+        }
+        do {
+            try Self.freeze(open[...]) { frozen.append($0) }
+        } catch {
+            for database in frozen { database.release() }
+            throw error
+        }
+        return frozen
+    }
+
+    /// Goes one level deeper for each, so that all writers are held until the last one is pinned.
+    private static func freeze(_ profiles: ArraySlice<Profile>, _ add: (FrozenDatabase) -> Void) throws {
+        guard let first = profiles.first else { return }
+        try first.freeze { frozen in
+            add(frozen)
+            try freeze(profiles.dropFirst(), add)
+        }
+    }
+
+    private func freezeClosed(_ files: DatabaseFiles) throws -> (frozen: FrozenDatabase, value: Void) {
+        try freezeClosed(files) { _ in }
+    }
+
+    /// Settles a database that nobody has open, and keeps its lock.
+    private func freezeClosed<Value>(
+        _ files: DatabaseFiles, read: (Database) throws -> Value
+    ) throws -> (frozen: FrozenDatabase, value: Value) {
+        let lock = try files.scope == .global ? lockGlobal(files) : lockProfile(files)
+        do {
+            let open = try OpenDatabase(files, lock: lock, keyring: keyring, policy: policy) {
+                try DatabaseQueue(path: $0, configuration: $1)
+            }
+            let (migrations, value) = try StrongroomError.wrapping(.query, files.main) {
+                do {
+                    return try open.writer.read { (try MigrationState($0), try read($0)) }
+                } catch {
+                    try? open.close(keepingLock: true)
+                    throw error
+                }
+            }
+            try open.close(keepingLock: true)
+            let moment = try files.walMark()
+            return (FrozenDatabase(files: files, migrations: migrations, moment: moment) { lock.release() }, value)
+        } catch {
+            lock.release()
+            throw error
+        }
+    }
+}
+
+/// A database that holds still until ``take(_:_:_:)`` is over.
+struct FrozenDatabase: Sendable {
+    let files: DatabaseFiles
+    let migrations: MigrationState?
+    /// The WAL as it was when the database was frozen.
+    let moment: WALMark
+    let release: @Sendable () -> Void
+
+    /// Takes the snapshot, and lets the database go.
+    func take(
+        _ occasion: SnapshotOccasion, _ store: Store, _ progress: (@Sendable (SnapshotProgress) -> Void)?
+    ) throws -> Snapshot {
+        defer { release() }
+        let occasion = SnapshotOccasion(
+            reason: occasion.reason, set: occasion.set, date: occasion.date,
+            migrations: migrations.map { ($0.applied, $0.latest) })
+        return try store.snapshotDirectory(of: files.scope).create(occasion, progress: progress) { authenticator in
+            let wal = try StrictFiles.exists(files.wal) ? DataFile(files.wal) : nil
+            return try PageSource(DataFile(files.main), wal: wal, at: moment, authenticator: authenticator)
+        }
+    }
+}
+
+extension Profile {
+    /// Pins the open database. No write takes place before `body` returns; from then on writers go on.
+    func freeze<Result>(_ body: (FrozenDatabase) throws -> Result) throws -> Result {
+        let files = open.files
+        let hold = try open.holdOpen()
+        return try StrongroomError.wrapping(.query, files.main) {
+            try database.writeWithoutTransaction { _ in
+                let pin = try DatabasePin(database) { try MigrationState($0) }
+                let release: @Sendable () -> Void = {
+                    pin.release()
+                    hold.release()
+                }
+                do {
+                    let moment = try files.walMark()
+                    return try body(
+                        FrozenDatabase(files: files, migrations: pin.value, moment: moment, release: release))
+                } catch {
+                    release()
+                    throw error
+                }
+            }
+        }
+    }
+}
+
+/// Which of GRDB's migrations a database has.
+struct MigrationState: Sendable {
+    let applied: Int
+    let latest: String?
+
+    /// - Returns: nil where the database has no migrations.
+    init?(_ db: Database) throws {
+        guard try db.tableExists("grdb_migrations") else { return nil }
+        applied = try Int.fetchOne(db, sql: "SELECT count(*) FROM grdb_migrations") ?? 0
+        latest = try String.fetchOne(db, sql: "SELECT identifier FROM grdb_migrations ORDER BY rowid DESC LIMIT 1")
+    }
+}

@@ -1,0 +1,179 @@
+import DurableFiles
+import Foundation
+import GRDB
+import SystemPackage
+import TestSupport
+import Testing
+
+@testable import Keyring
+@testable import Snapshots
+@testable import Strongroom
+
+/// A process that takes or restores snapshots under write load, killed at random moments; and a long run without a kill.
+@Suite struct SnapshotKillTests {
+    /// Rows that a snapshot holds, which must be 1 to n without a gap.
+    private func rows(_ snapshot: Snapshot, _ directory: SnapshotDirectory) throws -> Int {
+        try directory.withPages(of: snapshot) { file, key in
+            let database = try SealedDatabase(file, key: key)
+            let count = try RawSQL.integer("SELECT count(*) FROM n", on: database.connection.handle)
+            let largest = try RawSQL.integer("SELECT coalesce(max(i), 0) FROM n", on: database.connection.handle)
+            #expect(count == largest, "no gap")
+            return Int(count ?? -1)
+        }
+    }
+
+    /// The lines that begin with a word, with what follows it; the last line may have been cut.
+    private func lines(_ outcome: ChildProcess.Outcome, _ word: String) -> [[Substring]] {
+        outcome.outputText.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
+            .map { $0.split(separator: " ") }.filter { $0.first == word[...] }
+    }
+
+    /// How long a child takes from one line that begins so to the next, in microseconds: a window for random moments that
+    /// fits this machine.
+    private func period(of child: ChildProcess, _ word: String) -> UInt64 {
+        func wait() { while case let line = child.line(), !line.isEmpty, !line.hasPrefix(word) {} }
+        wait()
+        let start = ContinuousClock.now
+        wait()
+        let period = (ContinuousClock.now - start) / .microseconds(1)
+        child.kill()
+        _ = child.finish()
+        return max(1_000, UInt64(period))
+    }
+
+    @Test func aHundredKillsWhileSnapshotsAreTaken() async throws {
+        let test = try TestStore()
+        let info = try test.makeProfile(rows: 1)
+        let period = try period(
+            of: ChildProcess("TestHelper", ["snapshots", test.path.string, test.keyFile.string, info.name]), "snapshot")
+        var generator = SplitMix64(state: 100)
+        var acknowledged = 0
+        var taken = 0
+        var unfinished = 0
+        for round in 1...100 {
+            let child = try ChildProcess("TestHelper", ["snapshots", test.path.string, test.keyFile.string, info.name])
+            #expect(child.line().hasPrefix("row"))
+            usleep(UInt32(generator.next() % (2 * period)))
+            child.kill()
+            let outcome = child.finish()
+            #expect(outcome.wasSignalled, "\(outcome.errorText)")
+            acknowledged = max(acknowledged, lines(outcome, "row").compactMap { Int($0[1]) }.max() ?? 0)
+
+            let store = try test.open()
+            let directory = try store.snapshotDirectory(of: .profile(info.id))
+            let left = (try? FileManager.default.contentsOfDirectory(atPath: directory.path.string)) ?? []
+            if left.contains(where: { $0.hasSuffix(".partial") }) { unfinished += 1 }
+            let list = try directory.list()
+            #expect(list.unusable.isEmpty, "round \(round): \(list.unusable)")
+            for line in lines(outcome, "snapshot") {
+                let snapshot = try #require(
+                    list.snapshots.first { $0.name == line[1] }, "round \(round): it was said to be there")
+                #expect(try rows(snapshot, directory) >= Int(line[2]) ?? .max)
+            }
+            for snapshot in list.snapshots where snapshot.verified == nil {
+                #expect(try directory.verify(snapshot).isHealthy)
+                _ = try rows(snapshot, directory)
+                taken += 1
+            }
+            let profile = try store.openProfile(info)
+            let live = try await profile.database.read { try Int.fetchOne($0, sql: "SELECT max(i) FROM n") ?? 0 }
+            #expect(live >= acknowledged, "round \(round)")
+            try profile.close()
+            _ = try directory.prune(Retention(last: 2), isDryRun: false)
+            // The first may have been killed before there was a directory.
+            let names = (try? FileManager.default.contentsOfDirectory(atPath: directory.path.string)) ?? []
+            #expect(names.allSatisfy { !$0.hasSuffix(".partial") && !$0.hasSuffix(".tmp") }, "round \(round): \(names)")
+            try store.lock()
+        }
+        print(
+            "kill -9 while snapshots are taken: 100 times, \(unfinished) in the middle; \(taken) snapshots, all good; \(acknowledged) rows, all there"
+        )
+        #expect(taken > 10 && unfinished > 10)
+    }
+
+    @Test func aHundredKillsWhileSnapshotsAreRestored() async throws {
+        let test = try TestStore()
+        let info = try test.makeProfile(rows: 40)
+        let other = try test.makeProfile(named: "other", rows: 1)
+        do {
+            let store = try test.open()
+            _ = try await store.createSnapshot(of: .profile(info.id))
+            try store.lock()
+        }
+        let period = try period(
+            of: ChildProcess(
+                "TestHelper", ["restores", test.path.string, test.keyFile.string, info.name, other.name]), "restored")
+        var generator = SplitMix64(state: 200)
+        var before = try test.rows(info, in: test.open())
+        var restored = 0
+        var acknowledged = 0
+        var unfinished = 0
+        for round in 1...100 {
+            let child = try ChildProcess(
+                "TestHelper", ["restores", test.path.string, test.keyFile.string, info.name, other.name])
+            #expect(child.line().hasPrefix("row"))
+            usleep(UInt32(generator.next() % (2 * period)))
+            child.kill()
+            let outcome = child.finish()
+            #expect(outcome.wasSignalled, "\(outcome.errorText)")
+            acknowledged = max(acknowledged, lines(outcome, "row").compactMap { Int($0[1]) }.max() ?? 0)
+            let names = try FileManager.default.contentsOfDirectory(atPath: test.directoryOf(info).string)
+            if names.contains(where: { $0.contains("restor") }) { unfinished += 1 }
+
+            let store = try test.open()
+            let count = try test.rows(info, in: store)
+            // What was said last, or what was being done after that: adding three rows, or going back to the forty.
+            let expected: Set<Int> =
+                switch lines(outcome, "added").count - lines(outcome, "restored").count {
+                case 1: [lines(outcome, "restored").isEmpty ? before + 3 : 43, 40]
+                default: lines(outcome, "restored").isEmpty ? [before, before + 3] : [40, 43]
+                }
+            #expect(expected.contains(count), "round \(round): \(before) became \(count)")
+            if count <= 43 { restored += 1 }
+            before = count
+            #expect(try store.verify(info).isHealthy)
+            let profile = try store.openProfile(other)
+            let live = try await profile.database.read { try Int.fetchOne($0, sql: "SELECT max(i) FROM n") ?? 0 }
+            #expect(live >= acknowledged, "round \(round)")
+            try profile.close()
+            try? FileManager.default.removeItem(atPath: test.directoryOf(info).appending("corrupted").string)
+            try store.lock()
+        }
+        print(
+            "kill -9 while snapshots are restored: 100 times, \(unfinished) in the middle, \(restored) after a restore")
+        #expect(unfinished > 10 && restored > 10)
+    }
+
+    /// Writes at full speed while snapshots are taken: each verifies, and holds every row that had been committed before it
+    /// began. Five seconds; a minute and at least twenty snapshots with STRONGROOM_SOAK=1.
+    @Test func writesAtFullSpeedWhileSnapshotsAreTaken() async throws {
+        let isLong = ProcessInfo.processInfo.environment["STRONGROOM_SOAK"] == "1"
+        let test = try TestStore()
+        let info = try test.makeProfile(rows: 1)
+        let child = try ChildProcess(
+            "TestHelper", ["snapshots", test.path.string, test.keyFile.string, info.name, "quiet"])
+        #expect(child.line().hasPrefix("snapshot"))
+        try await Task.sleep(for: .seconds(isLong ? 60 : 5))
+        child.kill()
+        let outcome = child.finish()
+        let said = lines(outcome, "snapshot")
+        let store = try test.open()
+        let directory = try store.snapshotDirectory(of: .profile(info.id))
+        let list = try directory.list()
+        #expect(list.unusable.isEmpty && list.snapshots.count >= said.count && said.count >= 20)
+        // All of a short run; of a long one twenty, over its whole length.
+        let checked = stride(from: 0, to: said.count, by: max(1, said.count / 20)).map { said[$0] }
+        var last = 0
+        for line in checked {
+            let snapshot = try #require(list.snapshots.first { $0.name == line[1] })
+            #expect(try directory.verify(snapshot).isHealthy)
+            let rows = try rows(snapshot, directory)
+            #expect(rows >= Int(line[2]) ?? .max && rows >= last)
+            last = rows
+        }
+        print(
+            "writes at full speed: \(said.count) snapshots taken, \(checked.count) verified and read, up to \(last) rows"
+        )
+        try store.lock()
+    }
+}
