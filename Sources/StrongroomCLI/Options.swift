@@ -69,11 +69,72 @@ struct UnlockOptions: ParsableArguments {
     /// Opens the store, and locks it again whatever happens.
     func withStore<Result>(_ common: CommonOptions, _ body: (Store) throws -> Result) throws -> Result {
         let store = try open(common)
-        let result = Swift.Result { try body(store) }
+        return try Self.locking(store, Swift.Result { try body(store) })
+    }
+
+    /// The same for work that goes on in the background; where only the global database is broken, without it.
+    func withStoreForSnapshots<Result>(
+        _ common: CommonOptions, _ body: (Store) async throws -> Result
+    ) async throws -> Result {
+        let secret = try secret()
+        let store: Store
+        do {
+            store = try Store.open(at: common.storePath(), keyring: common.keyringPath, with: secret)
+        } catch let error as StrongroomError {
+            guard error.isAboutGlobalDatabase else { throw error }
+            Terminal.error(error)
+            Terminal.note("Going on without the global database: name 'global' or the id of a profile.")
+            store = try Store.openWithoutGlobal(at: common.storePath(), keyring: common.keyringPath, with: secret)
+        }
+        let result: Swift.Result<Result, any Error>
+        do {
+            result = .success(try await body(store))
+        } catch { result = .failure(error) }
+        return try Self.locking(store, result)
+    }
+
+    private static func locking<Result>(
+        _ store: Store, _ result: Swift.Result<Result, any Error>
+    ) throws -> Result {
         let locking = Swift.Result { try store.lock() }
         let value = try result.get()
         try locking.get()
         return value
+    }
+}
+
+extension Store {
+    /// Does the same for one database, or for all; of all, one that fails is told and does not stop the others.
+    func forEachDatabase<Value>(
+        _ name: String?, _ body: (KeyScope) async throws -> Value
+    ) async throws -> (values: [Value], hasFailures: Bool) {
+        if let name { return ([try await body(DatabaseArgument.scope(name, in: self))], false) }
+        var values: [Value] = []
+        var hasFailures = false
+        for scope in try snapshotScopes() {
+            do {
+                values.append(try await body(scope))
+            } catch {
+                guard let error = error as? any ReportableError else { throw error }
+                Terminal.note("\(scope):")
+                Terminal.error(error)
+                hasFailures = true
+            }
+        }
+        return (values, hasFailures)
+    }
+}
+
+/// A database, as an operator names it.
+struct DatabaseArgument: ParsableArguments {
+    @Argument(help: "A profile's id or name; or 'global'.") var database: String
+
+    func scope(in store: Store) throws -> KeyScope { try Self.scope(database, in: store) }
+
+    /// An id needs no look into the global database, which may be what is broken.
+    static func scope(_ text: String, in store: Store) throws -> KeyScope {
+        if let scope = KeyScope(text.lowercased()), try store.snapshotScopes().contains(scope) { return scope }
+        return .profile(try store.profile(text).id)
     }
 }
 

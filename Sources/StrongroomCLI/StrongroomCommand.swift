@@ -17,18 +17,23 @@ struct StrongroomCommand: ParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            Init.self, ProfileCommand.self, UnlockerCommand.self, KeyCommand.self, PolicyCommand.self, Verify.self,
-            Diagnose.self,
+            Init.self, ProfileCommand.self, UnlockerCommand.self, KeyCommand.self, PolicyCommand.self,
+            SnapshotCommand.self,
+            Verify.self, Diagnose.self,
         ])
 
     @OptionGroup var common: CommonOptions
 
-    static func main() {
+    static func main() async {
         ProcessHardening.apply()
         Logging.toStandardError()
         do {
             var command = try parseAsRoot()
-            try command.run()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
         } catch {
             Foundation.exit(report(error))
         }

@@ -35,6 +35,19 @@ enum Terminal {
     }
 
     static func date(_ date: Date) -> String { date.formatted(.iso8601.year().month().day()) }
+
+    /// Date and time, UTC.
+    static func time(_ date: Date) -> String {
+        String(date.formatted(.iso8601).dropLast().replacing("T", with: " "))
+    }
+
+    /// A length that started as bytes, for people.
+    static func size(_ bytes: Int) -> String {
+        for (unit, name) in [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")] where bytes >= unit {
+            return String(format: "%.1f ", Double(bytes) / Double(unit)) + name
+        }
+        return "\(bytes) bytes"
+    }
 }
 
 /// A bar on a terminal; nothing anywhere else.
