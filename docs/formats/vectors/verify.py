@@ -79,6 +79,31 @@ def check_pages(database, name, tag_length, size=1024):
             assert int.from_bytes(plaintext[0:2], "big") == size  # bytes 16 and 17 of SQLite's header
 
 
+def check_snapshot(database, raw, size=1024):
+    """docs/formats/snapshot.md: both MACs of the manifest, every tag, and the root over the tags."""
+    key = bytes(range(32))
+    body, verify, seal = re.fullmatch(rb"(.*\n)(verify [^\n]*\n)(mac [^\n]*)\n", raw, re.S).groups()
+    words, manifest = seal.decode().split(" "), json.loads(body)
+    assert hashlib.sha256(raw[: -1 - 64 - 8]).hexdigest() == words[5]
+    salt = hkdf(key, "strongroom/kid/v1", length=16)
+    assert database[:16].hex() == salt.hex() == manifest["keyId"] == words[2][4:]
+    page_key = hashlib.pbkdf2_hmac("sha512", key, bytes(b ^ 0x3A for b in salt), 2, 32)
+    owner, auditor = hkdf(key, "strongroom/snapshot/manifest/v1"), hkdf(page_key, "strongroom/snapshot/verify/v1")
+    assert hmac.new(owner, raw[: -1 - 64 - 8 - 64], "sha256").hexdigest() == words[3]
+    assert hmac.new(auditor, body, "sha256").hexdigest() == verify.decode().split()[3]
+
+    count, tags = len(database) // size, []
+    assert manifest["pageCount"] == count and len(database) == count * size
+    for number in range(1, count + 1):
+        page = database[(number - 1) * size : number * size]
+        message = page[16 if number == 1 else 0 : size - 64] + number.to_bytes(4, "little")
+        assert hmac.new(page_key, message, "sha512").digest() == page[-64:]
+        tags.append(page[-64:])
+    group = (1 << 20) // size
+    leaves = [hashlib.sha256(b"\0" + b"".join(tags[i : i + group])).digest() for i in range(0, count, group)]
+    assert hashlib.sha256(b"\1" + count.to_bytes(8, "little") + b"".join(leaves)).hexdigest() == manifest["tagRoot"]
+
+
 def main():
     expected = (HERE / "README.md").read_text()
     keyring, authenticated, tag = read("keyring-v1.json")
@@ -97,6 +122,7 @@ def main():
     assert entry["keyId"] in expected
     for name, tag_length in (("sha512", 64), ("sha256", 32)):
         check_pages((HERE / f"page-{name}.db").read_bytes(), name, tag_length)
+    check_snapshot((HERE / "snapshot-v1.db").read_bytes(), (HERE / "snapshot-v1.json").read_bytes())
     print("vectors open")
 
 
