@@ -26,6 +26,22 @@ final class DatabasePin<Value: Sendable>: Sendable {
         self.released = released
     }
 
+    /// Pins what a connection of one's own sees, which is used for nothing else until the release.
+    init(_ queue: DatabaseQueue, read: @Sendable @escaping (Database) throws -> Value) throws {
+        let began = Handover<Result<Value, any Error>>()
+        let released = Handover<Void>()
+        Thread {
+            do {
+                try queue.read { db in
+                    began.put(.success(try read(db)))
+                    released.take()
+                }
+            } catch { began.put(.failure(error)) }
+        }.start()
+        value = try began.take().get()
+        self.released = released
+    }
+
     /// Ends the transaction. Does nothing the second time.
     func release() { released.put(()) }
 }

@@ -82,7 +82,9 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
         }
         guard isFirst else { return }
         holds.wait()
+        let copying = waitForCopies()
         defer {
+            copying?.release()
             try? writer.close()
             key.secret.wipe()
             if !keepingLock { lock.release() }
@@ -96,6 +98,15 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
             if isChanged { try keyring.setEpoch(envelope.epoch + 1, of: envelope) }
         }
     }
+
+    /// SQLite writes everything back and removes the WAL when the last connection is closed; another process that copies the
+    /// database needs both as they are. It is waited for, but not for ever: it may hang.
+    private func waitForCopies() -> FileLock? {
+        guard files.scope != .global else { return nil }
+        return try? FileLock(files.copyLock, patienceMilliseconds: Self.copyPatienceMilliseconds)
+    }
+
+    private static var copyPatienceMilliseconds: Int { 60_000 }
 
     /// Lets ``close(keepingLock:)`` wait until the hold is released.
     func holdOpen() throws -> OpenHold {

@@ -117,6 +117,8 @@ extension Store {
                 try Bookkeeping.setEpoch(envelope.epoch + 1, db)
                 if files.scope == .global { registry = try self.reconcile(with: known, db) }
             }
+            // The last moment at which nothing has been decided.
+            if Task.isCancelled { throw StrongroomError(.cancelled) }
         } catch {
             try? files.discardUnfinishedRestore()
             throw error

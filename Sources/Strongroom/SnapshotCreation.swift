@@ -44,15 +44,15 @@ extension Profile {
 }
 
 extension Store {
-    /// Takes a snapshot of the global database or of a profile: one that is open in this process, while it is read and
-    /// written; or one that nobody has open.
+    /// Takes a snapshot of the global database or of a profile. One that is open, in this process or in another, goes on being
+    /// read and written. One that is not cannot be opened until the snapshot is taken.
     ///
     /// - Parameters:
     ///   - scope: the database.
     ///   - reason: a word for people and for retention.
     ///   - progress: called now and then, by one thread at a time.
-    /// - Throws: `StrongroomError.profileInUse` where another process has it open; `.database` where it cannot be opened;
-    ///   `PageCipherError.pageNotAuthentic`; `SnapshotError`. Nothing is left behind then.
+    /// - Throws: `StrongroomError.database` where it cannot be opened; `PageCipherError.pageNotAuthentic`; `SnapshotError`.
+    ///   Nothing is left behind then.
     public func createSnapshot(
         of scope: KeyScope, reason: SnapshotReason = .manual, progress: (@Sendable (SnapshotProgress) -> Void)? = nil
     ) async throws -> Snapshot {
@@ -64,7 +64,15 @@ extension Store {
                 let frozen = try profile.freeze { $0 }
                 return try frozen.take(occasion, self, progress)
             }
-            return try self.freezeClosed(DatabaseFiles(scope, in: self.directory)).frozen.take(occasion, self, progress)
+            let files = DatabaseFiles(scope, in: self.directory)
+            let frozen: FrozenDatabase
+            do {
+                frozen = try self.freezeClosed(files).frozen
+            } catch let error as StrongroomError {
+                guard case .profileInUse = error.reason else { throw error }
+                frozen = try self.freezeOpenElsewhere(files)
+            }
+            return try frozen.take(occasion, self, progress)
         }
     }
 
@@ -82,7 +90,8 @@ extension Store {
 
     /// Takes a snapshot of the global database and of every profile, frozen at one moment: no write to any of them lies
     /// between two of them. Profiles that are open in this process go on being read and written; the others cannot be
-    /// opened until their turn is over.
+    /// opened until their turn is over. What another process has open cannot be frozen together with the rest, and fails
+    /// with `profile_in_use`.
     ///
     /// - Parameter progress: called now and then, by one thread at a time, with the database that it is about.
     /// - Throws: `StrongroomError` where the global database cannot be read. A profile of which none can be taken is in
@@ -174,6 +183,35 @@ extension Store {
         }
     }
 
+    /// Pins a profile that another process has open, with a connection that only reads, and never checkpoints:
+    /// docs/decisions/0011-copying-what-another-process-has-open.md.
+    func freezeOpenElsewhere(_ files: DatabaseFiles) throws -> FrozenDatabase {
+        let copying = try FileLock(
+            files.copyLock, shared: true, patienceMilliseconds: Self.globalPatienceMilliseconds)
+        let envelope = try keyring.envelope(for: files.scope)
+        guard let active = envelope.activeDataKey else { throw StrongroomError(.database(.unknownKey), files.main) }
+        let key = try keyring.dataKey(generation: active.generation, of: envelope)
+        // Opened before SQLite opens it and closed after: closing any descriptor of a file ends every POSIX lock that this
+        // process holds on it, SQLite's own among them.
+        let main = try DataFile(files.main)
+        guard try main.bytes(at: 0, count: KeyID.length) == active.keyID.bytes else {
+            throw StrongroomError(
+                .database(try Diagnosis(files: files, envelope: envelope, keyring: keyring).ofFirstPage()), files.main)
+        }
+        return try StrongroomError.wrapping(.open, files.main) {
+            let queue = try DatabaseQueue(
+                path: files.main.string, configuration: Engine.configuration(key: key, policy: policy, readonly: true))
+            let pin = try DatabasePin(queue) { try MigrationState($0) }
+            let moment = try files.walMark()
+            return FrozenDatabase(files: files, migrations: pin.value, moment: moment, main: main) {
+                pin.release()
+                try? queue.close()
+                key.secret.wipe()
+                copying.release()
+            }
+        }
+    }
+
     private func freezeClosed(_ files: DatabaseFiles) throws -> (frozen: FrozenDatabase, value: Void) {
         try freezeClosed(files) { _ in }
     }
@@ -211,6 +249,8 @@ struct FrozenDatabase: Sendable {
     let migrations: MigrationState?
     /// The WAL as it was when the database was frozen.
     let moment: WALMark
+    /// The main file, where it must not be opened a second time.
+    var main: DataFile?
     let release: @Sendable () -> Void
 
     /// Takes the snapshot, and lets the database go.
@@ -223,7 +263,7 @@ struct FrozenDatabase: Sendable {
             migrations: migrations.map { ($0.applied, $0.latest) })
         return try store.snapshotDirectory(of: files.scope).create(occasion, progress: progress) { authenticator in
             let wal = try StrictFiles.exists(files.wal) ? DataFile(files.wal) : nil
-            return try PageSource(DataFile(files.main), wal: wal, at: moment, authenticator: authenticator)
+            return try PageSource(main ?? DataFile(files.main), wal: wal, at: moment, authenticator: authenticator)
         }
     }
 }

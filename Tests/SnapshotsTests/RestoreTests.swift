@@ -75,6 +75,26 @@ import Testing
         #expect(try TestFiles.tree(sample.backups()).count == 2, "a drill leaves nothing")
     }
 
+    /// At whatever moment it is cancelled: it is as before, or it is done.
+    @Test func cancellingChangesNothing() async throws {
+        let snapshot = try await store.createSnapshot(of: scope)
+        try sample.test.fill(sample.info, in: store, rows: 5)
+        for phase in [RestoreProgress.Phase.copying, .checking, .committing] {
+            let task = Task {
+                try await store.restoreSnapshot(snapshot) { progress in
+                    if progress.phase == phase { withUnsafeCurrentTask { $0?.cancel() } }
+                }
+            }
+            // The copy reports from threads of its own, which are no task: there it is cancelled from outside.
+            if phase == .copying { task.cancel() }
+            let result = await task.result
+            #expect((try? result.get()) == nil, "\(phase)")
+            #expect(try sample.rows() == 65)
+            let names = try FileManager.default.contentsOfDirectory(atPath: sample.test.directoryOf(sample.info).string)
+            #expect(!names.contains { $0.contains("restor") || $0 == "corrupted" }, "\(names)")
+        }
+    }
+
     @Test func asANewProfileUnderAKeyOfItsOwn() async throws {
         let snapshot = try await store.createSnapshot(of: scope)
         let (info, report) = try await store.restoreSnapshot(snapshot, asProfileNamed: "Copy")

@@ -11,17 +11,6 @@ import Testing
 
 /// A process that takes or restores snapshots under write load, killed at random moments; and a long run without a kill.
 @Suite struct SnapshotKillTests {
-    /// Rows that a snapshot holds, which must be 1 to n without a gap.
-    private func rows(_ snapshot: Snapshot, _ directory: SnapshotDirectory) throws -> Int {
-        try directory.withPages(of: snapshot) { file, key in
-            let database = try SealedDatabase(file, key: key)
-            let count = try RawSQL.integer("SELECT count(*) FROM n", on: database.connection.handle)
-            let largest = try RawSQL.integer("SELECT coalesce(max(i), 0) FROM n", on: database.connection.handle)
-            #expect(count == largest, "no gap")
-            return Int(count ?? -1)
-        }
-    }
-
     /// The lines that begin with a word, with what follows it; the last line may have been cut.
     private func lines(_ outcome: ChildProcess.Outcome, _ word: String) -> [[Substring]] {
         outcome.outputText.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
@@ -68,11 +57,11 @@ import Testing
             for line in lines(outcome, "snapshot") {
                 let snapshot = try #require(
                     list.snapshots.first { $0.name == line[1] }, "round \(round): it was said to be there")
-                #expect(try rows(snapshot, directory) >= Int(line[2]) ?? .max)
+                #expect(try directory.rows(of: snapshot) >= Int(line[2]) ?? .max)
             }
             for snapshot in list.snapshots where snapshot.verified == nil {
                 #expect(try directory.verify(snapshot).isHealthy)
-                _ = try rows(snapshot, directory)
+                _ = try directory.rows(of: snapshot)
                 taken += 1
             }
             let profile = try store.openProfile(info)
@@ -167,7 +156,7 @@ import Testing
         for line in checked {
             let snapshot = try #require(list.snapshots.first { $0.name == line[1] })
             #expect(try directory.verify(snapshot).isHealthy)
-            let rows = try rows(snapshot, directory)
+            let rows = try directory.rows(of: snapshot)
             #expect(rows >= Int(line[2]) ?? .max && rows >= last)
             last = rows
         }

@@ -5,6 +5,7 @@ import TestSupport
 import Testing
 
 @testable import Keyring
+@testable import PageCipher
 @testable import Snapshots
 @testable import Strongroom
 
@@ -134,6 +135,42 @@ struct SnapshotStore {
         #expect(try await store.verifySnapshot(snapshot).isHealthy)
     }
 
+    /// An app writes as fast as it can, in a process of its own, and is asked to close while the last snapshot is being taken.
+    @Test func aProfileThatAnotherProcessHasOpenIsTakenWhileItIsWritten() async throws {
+        let app = try ChildProcess(
+            "TestHelper",
+            ["write-and-close", sample.test.path.string, sample.test.keyFile.string, sample.info.name])
+        #expect(app.line().hasPrefix("row"))
+        let directory = try store.snapshotDirectory(of: scope)
+        var last = 0
+        for _ in 0..<8 {
+            let committed = app.line()
+            let snapshot = try await store.createSnapshot(of: scope)
+            #expect(try directory.verify(snapshot).isHealthy)
+            let rows = try directory.rows(of: snapshot)
+            #expect(rows >= Int(committed.split(separator: " ").last ?? "") ?? .max && rows >= last)
+            last = rows
+        }
+        // Nobody else may open it, and it cannot be part of what is frozen together.
+        #expect(code { _ = try store.openProfile(sample.info) } == "profile_in_use")
+        #expect(try await store.createSnapshotSet().failed.map(\.code) == ["profile_in_use"])
+
+        let occasion = SnapshotOccasion(reason: .manual)
+        let frozen = try store.freezeOpenElsewhere(DatabaseFiles(scope, in: store.directory))
+        app.send("")
+        while app.line() != "closing" {}
+        try await Task.sleep(for: .milliseconds(300))
+        #expect(code { _ = try store.openProfile(sample.info) } == "profile_in_use", "it waits for the copy")
+        let snapshot = try frozen.take(occasion, store, nil)
+        let outcome = app.finish()
+        #expect(outcome.outputText.hasSuffix("closed\n"), "\(outcome.outputText.suffix(300))")
+        #expect(try directory.verify(snapshot).isHealthy)
+        #expect(try directory.rows(of: snapshot) >= last)
+        #expect(try store.verify(sample.info).isHealthy)
+        _ = try await store.restoreSnapshot(snapshot)
+        #expect(try sample.rows() == 300)
+    }
+
     @Test func aSetIsFrozenAtOneMoment() async throws {
         let names = ["b", "c", "d"]
         let infos = try names.map { try store.createProfile(named: $0) }
@@ -236,6 +273,23 @@ struct SnapshotStore {
         #expect(list.last?.appliedMigrations == 2 && list.last?.latestMigration == "v2 add c")
     }
 
+    /// A page that opening does not look at: the snapshot fails, says which it is, and leaves nothing behind.
+    @Test func aBadPageIsNamedWhetherTheProfileIsOpenOrNot() async throws {
+        let path = sample.test.databaseFile(sample.info)
+        try TestFiles.edit(path) { $0[4096 * 8 + 100] ^= 1 }
+        func attempt() async throws {
+            let error = await #expect(throws: PageCipherError.self) { try await store.createSnapshot(of: scope) }
+            #expect(error == .pageNotAuthentic(number: 9) && error?.summary.contains("page 9") == true)
+        }
+        try await attempt()
+        let profile = try store.openProfile(sample.info)
+        try await attempt()
+        try profile.close()
+        #expect(try TestFiles.tree(sample.backups()).isEmpty)
+        try TestFiles.edit(path) { $0[4096 * 8 + 100] ^= 1 }
+        _ = try await store.createSnapshot(of: scope)
+    }
+
     @Test func cancellingLeavesNothingBehind() async throws {
         let task = Task { try await store.createSnapshot(of: scope) { _ in withUnsafeCurrentTask { $0?.cancel() } } }
         task.cancel()
@@ -250,5 +304,18 @@ struct SnapshotStore {
         #expect(await code { _ = try await store.createSnapshot(of: scope) } == "in_use")
         rotating.release()
         _ = try await store.createSnapshot(of: scope)
+    }
+}
+
+extension SnapshotDirectory {
+    /// Rows that a snapshot of a writing helper holds, which must be 1 to n without a gap.
+    func rows(of snapshot: Snapshot) throws -> Int {
+        try withPages(of: snapshot) { file, key in
+            let database = try SealedDatabase(file, key: key)
+            let count = try RawSQL.integer("SELECT count(*) FROM n", on: database.connection.handle)
+            let largest = try RawSQL.integer("SELECT coalesce(max(i), 0) FROM n", on: database.connection.handle)
+            #expect(count == largest, "no gap")
+            return Int(count ?? -1)
+        }
     }
 }

@@ -56,7 +56,9 @@ import Testing
         #expect(try store.profiles().count == 1)
         #expect(
             try FileManager.default.contentsOfDirectory(atPath: sample.test.directoryOf(sample.info).string).sorted()
-                .filter { !$0.hasSuffix("-wal") && !$0.hasSuffix("-shm") } == ["backups", "profile.db", "profile.lock"])
+                .filter { !$0.hasSuffix("-wal") && !$0.hasSuffix("-shm") && !$0.hasSuffix(".lock") } == [
+                    "backups", "profile.db",
+                ])
     }
 
     @Test func everyFlippedByteOfTheManifestIsRefused() async throws {

@@ -17,6 +17,7 @@ struct TestHelper {
         case "read-past-end": try readPastEnd()
         case "hold": try hold(arguments)
         case "write": try write(arguments)
+        case "write-and-close": try writeAndClose(arguments)
         case "memory": try memory(arguments)
         case "snapshots": try await snapshots(arguments)
         case "restores": try await restores(arguments)
@@ -100,6 +101,19 @@ struct TestHelper {
         let store = try open(arguments)
         let profile = try store.openProfile(arguments[3])
         try insertNumbers(into: profile.database) { say($0) }
+    }
+
+    /// write-and-close STORE KEY PROFILE: as write, until its input has a line; then it closes the profile and says so.
+    static func writeAndClose(_ arguments: [String]) throws {
+        let store = try open(arguments)
+        let profile = try store.openProfile(arguments[3])
+        _ = writeInBackground(profile.database, isQuiet: false)
+        waitForLine()
+        say("closing")
+        do {
+            try profile.close()
+            say("closed")
+        } catch { say("\(error)") }
     }
 
     /// Inserts numbers from the next one on, and calls `committed` after each commit.

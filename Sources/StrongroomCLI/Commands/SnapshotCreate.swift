@@ -6,9 +6,9 @@ struct SnapshotCreate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "create", abstract: "Take a snapshot of one database, or of all as one set.",
         discussion: """
-            A profile that another process has open ends with 11: its own process can take the snapshot while it goes on. \
-            With --all every database is frozen at the same moment; one that cannot be taken is reported and does not stop \
-            the others (exit code 3).
+            A profile that another process has open goes on being read and written meanwhile. With --all every database is \
+            frozen at the same moment, which takes that no other process has it open; one that cannot be taken is reported \
+            and does not stop the others (exit code 3).
             """)
 
     @OptionGroup var common: CommonOptions
