@@ -9,7 +9,7 @@ extension SnapshotDirectory {
         let files = files(snapshot.name)
         let lock: FileLock
         do {
-            lock = try FileLock(files.marker)
+            lock = try FileLock(files.marker, patienceMilliseconds: 250)
         } catch {
             guard case .isLocked = error.reason else { throw error }
             throw SnapshotError(.inUse, files.pages)

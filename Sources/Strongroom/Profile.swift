@@ -149,10 +149,14 @@ extension Store {
         }
     }
 
+    /// How long a profile may still be held that was closed just now, in milliseconds: where another thread starts a program at
+    /// that moment, the lock lives on in the child until that has become the other program.
+    private static let profilePatienceMilliseconds = 250
+
     /// The process lock of a profile.
     func lockProfile(_ files: DatabaseFiles) throws -> FileLock {
         do {
-            return try FileLock(files.lock)
+            return try FileLock(files.lock, patienceMilliseconds: Self.profilePatienceMilliseconds)
         } catch {
             switch error.reason {
             case .isLocked(let process): throw StrongroomError(.profileInUse(process: process), files.lock)

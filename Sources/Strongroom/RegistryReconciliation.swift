@@ -4,7 +4,6 @@
 import DurableFiles
 import Foundation
 import GRDB
-import Keyring
 
 /// What was done so that registry and disk agree.
 struct RegistryReconciliation: Sendable {

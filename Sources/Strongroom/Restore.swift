@@ -3,13 +3,7 @@
 
 import DurableFiles
 import Foundation
-import GRDB
-import KeyPolicy
-import Keyring
-import PageCipher
 public import Snapshots
-import Synchronization
-import SystemPackage
 
 /// How far a restore is.
 public struct RestoreProgress: Sendable, Hashable {
@@ -208,92 +202,5 @@ extension RestoreReport {
         registeredProfiles = registry.registered.map(\.description)
         missingProfiles = registry.missing.map(\.description)
         milliseconds = Int((ContinuousClock.now - start) / .milliseconds(1))
-    }
-}
-
-/// A database that was made from a snapshot and is not in force.
-struct StagedDatabase: Sendable {
-    let path: FilePath
-    let key: DataKey
-    let policy: KeyPolicy
-    let acceptsViolations: Bool
-
-    /// Makes it, and checks all there is to check.
-    func make(
-        from snapshot: Snapshot, in directory: SnapshotDirectory, _ progress: (@Sendable (RestoreProgress) -> Void)?
-    ) throws -> SealedDatabase.Findings {
-        try directory.extract(snapshot, to: path, under: key) {
-            progress?(RestoreProgress(phase: .copying, pages: $0.pages, totalPages: $0.totalPages))
-        }
-        progress?(RestoreProgress(phase: .checking, pages: 0, totalPages: snapshot.pages))
-        // SQLite looks at the snapshot, whose pages were all just shown to be authentic and are in memory still; on the
-        // other cores what was written is read back.
-        let readBack = Handover<Result<Bool, any Error>>()
-        DispatchQueue.global().async {
-            readBack.put(Result { try directory.readsBack(snapshot, at: path, under: key) })
-        }
-        let checked = Result { try directory.withPages(of: snapshot) { try SealedDatabase($0, key: $1).check() } }
-        guard try readBack.take().get() else { throw StrongroomError(.copyDiffers, path) }
-        let findings = try checked.get()
-        if let violations = findings.integrityViolations, violations > 0, !acceptsViolations {
-            try? DurableFiles.remove(path)
-            throw SnapshotError(.integrity(violations: violations), path)
-        }
-        return findings
-    }
-
-    /// Writes to it as to any database under the key, and makes all of it durable.
-    func write(_ body: (Database) throws -> Void) throws {
-        try StrongroomError.wrapping(.copy, path) {
-            let queue = try DatabaseQueue(
-                path: path.string, configuration: Engine.configuration(key: key, policy: policy))
-            try queue.writeWithoutTransaction { try Engine.settle($0) }
-            try queue.write(body)
-            // Out of WAL mode and back: both write page 1 anew, so that it is like no other and can stand for the file.
-            try queue.writeWithoutTransaction { db in
-                try db.execute(sql: "PRAGMA journal_mode = DELETE")
-                try Engine.settle(db)
-                _ = try db.checkpoint(.truncate)
-            }
-            try queue.close()
-        }
-        for suffix in ["-wal", "-shm", "-journal"] {
-            try DurableFiles.remove(DatabaseFiles.sibling(of: path, suffix: suffix))
-        }
-        try DurableFiles.syncFile(path)
-        try DurableFiles.syncDirectory(DurableFiles.parent(of: path))
-    }
-}
-
-/// A place for a drill, which is held with a lock so that what a crash leaves can be told from a drill that goes on.
-private struct DrillPlace {
-    let path: FilePath
-    private let lock: FileLock
-    private let lockPath: FilePath
-
-    private static let prefix = ".drill-"
-
-    init(in directory: FilePath) throws {
-        for name in try DurableFiles.names(in: directory) where name.hasPrefix(Self.prefix) && name.hasSuffix(".lock") {
-            guard let lock = try? FileLock(directory.appending(name)) else { continue }
-            Self.remove(directory.appending(String(name.dropLast(".lock".count))), directory.appending(name))
-            lock.release()
-        }
-        let name = Self.prefix + Timestamp.text(Date()) + String(UInt32.random(in: 0...UInt32.max), radix: 36)
-        path = directory.appending(name)
-        lockPath = directory.appending(name + ".lock")
-        lock = try FileLock(lockPath)
-    }
-
-    func remove() {
-        Self.remove(path, lockPath)
-        lock.release()
-    }
-
-    private static func remove(_ path: FilePath, _ lockPath: FilePath) {
-        for suffix in ["", "-wal", "-shm", "-journal"] {
-            try? DurableFiles.remove(DatabaseFiles.sibling(of: path, suffix: suffix))
-        }
-        try? DurableFiles.remove(lockPath)
     }
 }

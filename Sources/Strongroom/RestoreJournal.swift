@@ -6,7 +6,6 @@ import DurableFiles
 import Foundation
 import Keyring
 import Snapshots
-import SystemPackage
 
 /// Says that a restored database stands ready.
 struct RestoreJournal: AuthenticatedDocument {

@@ -1,8 +1,6 @@
 // What can be done with snapshots besides taking and restoring them.
 
 import DurableFiles
-import Foundation
-import Keyring
 public import Snapshots
 public import SystemPackage
 
