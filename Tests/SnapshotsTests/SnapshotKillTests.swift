@@ -80,6 +80,59 @@ import Testing
         #expect(taken > 10 && unfinished > 10)
     }
 
+    /// The operator's process is killed, the app's is not: it goes on writing, closes, and has every row.
+    @Test func aHundredKillsOfWhoeverCopiesWhatTheAppHasOpen() async throws {
+        let test = try TestStore()
+        let info = try test.makeProfile(rows: 1)
+        let arguments = [
+            "snapshot", "create", "--store", test.path.string, "--key-file", test.keyFile.string, info.name,
+        ]
+        let app = try ChildProcess("TestHelper", ["write-and-close", test.path.string, test.keyFile.string, info.name])
+        #expect(app.line().hasPrefix("row"))
+        let start = ContinuousClock.now
+        let first = try ChildProcess.run("strongroom", arguments)
+        #expect(first.status == 0, "\(first.errorText)")
+        let period = max(1_000, UInt64((ContinuousClock.now - start) / .microseconds(1)))
+        var generator = SplitMix64(state: 300)
+        var killed = 0
+        for _ in 1...100 {
+            let copier = try ChildProcess("strongroom", arguments)
+            usleep(UInt32(generator.next() % (2 * period)))
+            copier.kill()
+            if copier.finish().wasSignalled { killed += 1 }
+            // What the app prints must be read, or it stops when the pipe is full.
+            for _ in 0..<20 { _ = app.line() }
+        }
+        app.send("")
+        let outcome = app.finish()
+        #expect(outcome.outputText.hasSuffix("closed\n"))
+        let committed = lines(outcome, "row").compactMap { Int($0[1]) }.max() ?? 0
+        let store = try test.open()
+        #expect(try store.verify(info).isHealthy)
+        let profile = try store.openProfile(info)
+        let (count, largest, integrity) = try await profile.database.read { db in
+            (
+                try Int.fetchOne(db, sql: "SELECT count(*) FROM n"), try Int.fetchOne(db, sql: "SELECT max(i) FROM n"),
+                try String.fetchOne(db, sql: "PRAGMA integrity_check")
+            )
+        }
+        #expect(count == largest && largest ?? 0 >= committed && committed > 100 && integrity == "ok")
+        try profile.close()
+        let directory = try store.snapshotDirectory(of: .profile(info.id))
+        _ = try await store.createSnapshot(of: .profile(info.id))
+        let list = try directory.list()
+        #expect(list.unusable.isEmpty)
+        for snapshot in list.snapshots {
+            #expect(try directory.verify(snapshot).isHealthy)
+            _ = try directory.rows(of: snapshot)
+        }
+        print(
+            "kill -9 of the copying process: \(killed) times, \(list.snapshots.count) snapshots, all good; the app has \(committed) rows"
+        )
+        #expect(killed > 10 && list.snapshots.count > 2)
+        try store.lock()
+    }
+
     @Test func aHundredKillsWhileSnapshotsAreRestored() async throws {
         let test = try TestStore()
         let info = try test.makeProfile(rows: 40)
