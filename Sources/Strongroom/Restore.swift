@@ -53,7 +53,7 @@ extension Store {
     ///     already when the snapshot was taken: every page is as it was then all the same.
     ///   - progress: called now and then, by one thread at a time.
     /// - Throws: `SnapshotError` with what is wrong with the snapshot; `StrongroomError.profileInUse`. Nothing is changed
-    ///   then.
+    ///   then. Where the system fails after the restore was decided, the next one to open the database finishes it.
     public func restoreSnapshot(
         _ snapshot: Snapshot, acceptingViolations: Bool = false,
         progress: (@Sendable (RestoreProgress) -> Void)? = nil
@@ -98,7 +98,7 @@ extension Store {
         let key = try keyring.dataKey(generation: active.generation, of: envelope)
         defer { key.secret.wipe() }
 
-        let hadDatabase = try StrictFiles.exists(files.main)
+        let hadDatabase = try StrictFiles.exists(files.main) || StrictFiles.exists(files.wal)
         let known = files.scope == .global ? liveRegistry() : []
         let staging = StagedDatabase(
             path: files.restoring, key: key, policy: policy, acceptsViolations: acceptingViolations)
@@ -122,7 +122,15 @@ extension Store {
             quarantine: RestoreJournal.quarantineName(Date()),
             started: Date(), epoch: envelope.epoch + 1,
             firstPage: try RestoreJournal.firstPageDigest(of: files.restoring, pageSize: active.pageFormat.size))
-        try keyring.write(journal, to: files.restoreJournal)
+        do {
+            try keyring.write(journal, to: files.restoreJournal)
+        } catch {
+            // In its place and not surely durable: it is decided all the same, and what follows makes it so.
+            guard try StrictFiles.exists(files.restoreJournal) else {
+                try? files.discardUnfinishedRestore()
+                throw error
+            }
+        }
         _ = try files.finishRestore(envelope, keyring)
         logger.notice("snapshot_restored", metadata: ["scope": "\(files.scope)", "snapshot": "\(snapshot.id)"])
         return RestoreReport(
@@ -150,6 +158,7 @@ extension Store {
             let findings = try staging.make(from: snapshot, in: source, progress)
             progress?(RestoreProgress(phase: .committing, pages: 0, totalPages: 0))
             try staging.write { try Bookkeeping.setEpoch(0, $0) }
+            if Task.isCancelled { throw StrongroomError(.cancelled) }
             try DurableFiles.rename(files.restoring, to: files.main)
             try DurableFiles.syncDirectory(files.directory)
             return RestoreReport(
