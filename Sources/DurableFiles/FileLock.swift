@@ -52,14 +52,3 @@ public final class FileLock: Sendable {
         return Int32(String(decoding: bytes, as: UTF8.self).prefix { $0 != "\n" })
     }
 }
-
-/// How many files this process may have open.
-package enum OpenFileLimit {
-    /// As many as the system lets it have without asking for more privileges.
-    package static func raise() {
-        var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
-        limit.rlim_cur = limit.rlim_max
-        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
-    }
-}

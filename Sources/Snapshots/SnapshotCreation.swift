@@ -63,7 +63,7 @@ extension SnapshotDirectory {
             try DurableFiles.syncDirectory(path)
             return Snapshot(manifest, verified: nil)
         } catch {
-            try? remove(files, finally: lock)
+            try? remove(files, holding: lock)
             throw error
         }
     }

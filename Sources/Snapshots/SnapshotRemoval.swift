@@ -16,11 +16,11 @@ extension SnapshotDirectory {
         }
         defer { lock.release() }
         try DurableFiles.syncDirectory(path)
-        try remove(files, finally: lock)
+        try remove(files, holding: lock)
     }
 
-    /// The manifest first, because without it there is no snapshot; the mark of the unfinished last.
-    func remove(_ files: Files, finally lock: FileLock) throws {
+    /// The manifest first, because without it there is no snapshot; the mark of the unfinished last. Only for who holds its lock.
+    func remove(_ files: Files, holding lock: FileLock) throws {
         try DurableFiles.remove(files.manifest)
         try DurableFiles.syncDirectory(path)
         try DurableFiles.remove(files.verified)
@@ -45,7 +45,7 @@ extension SnapshotDirectory {
                 try DurableFiles.remove(files.marker)
                 try DurableFiles.syncDirectory(path)
             } else {
-                try remove(files, finally: lock)
+                try remove(files, holding: lock)
             }
         }
         // A note that was being written: it is of no use, and whoever may be writing one now can do without it.
