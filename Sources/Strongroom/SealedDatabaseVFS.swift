@@ -15,7 +15,9 @@ final class SealedDatabase {
 
     /// Opens a settled file for reading.
     ///
-    /// - Parameter key: the key that the file is under.
+    /// - Parameters:
+    ///   - file: every page of it was shown to be authentic just before; that is not done again here.
+    ///   - key: the key that the file is under.
     init(_ file: DataFile, key: consuming PageKey) throws {
         try SealedVFS.register()
         let reader = try SealedReader(file, key: key)
@@ -83,7 +85,7 @@ private final class SealedReader {
 
     deinit { chunk.deallocate() }
 
-    /// Fills `output`; false where a page does not authenticate or the file ends.
+    /// Fills `output`; false where the file ends or cannot be read.
     func read(at offset: Int, into output: UnsafeMutableRawBufferPointer) -> Bool {
         var done = 0
         while done < output.count {

@@ -13,7 +13,7 @@ struct StagedDatabase: Sendable {
     let policy: KeyPolicy
     let acceptsViolations: Bool
 
-    /// Makes it, and checks all there is to check.
+    /// Makes it, and checks all there is to check. Where that fails, what was made is for the caller to remove.
     func make(
         from snapshot: Snapshot, in directory: SnapshotDirectory, _ progress: (@Sendable (RestoreProgress) -> Void)?
     ) throws -> SealedDatabase.Findings {
@@ -31,8 +31,7 @@ struct StagedDatabase: Sendable {
         guard try readBack.take().get() else { throw StrongroomError(.copyDiffers, path) }
         let findings = try checked.get()
         if let violations = findings.integrityViolations, violations > 0, !acceptsViolations {
-            try? DurableFiles.remove(path)
-            throw SnapshotError(.integrity(violations: violations), path)
+            throw SnapshotError(.integrity(violations: violations))
         }
         return findings
     }
