@@ -19,6 +19,34 @@ public enum DurableFiles {
         }
     }
 
+    /// Replaces files of one directory, or makes those that are not there, each as ``replace(_:with:)`` does, and makes all of them
+    /// durable together: much faster than one after the other.
+    ///
+    /// - Throws: `DurableFilesError`; each file is then the old or the new one, whole.
+    package static func replaceAll(_ files: [(path: FilePath, bytes: [UInt8])]) throws(DurableFilesError) {
+        guard let first = files.first else { return }
+        try DurableFilesError.wrapping(.write, first.path) {
+            var temporary: [FilePath] = []
+            defer { for path in temporary { try? SystemCalls.unlink(path) } }
+            var written: [SystemCalls.OpenFile] = []
+            for file in files {
+                let path = temporaryPath(for: file.path)
+                temporary.append(path)
+                written.append(try file.bytes.withUnsafeBytes { try write($0, toNew: path) })
+            }
+            for file in written { try SystemCalls.sync(file) }
+            written = []
+            for (file, path) in zip(files, temporary) {
+                try file.bytes.withUnsafeBytes { try verify(path, holds: $0) }
+            }
+            for file in files {
+                try SystemCalls.rename(temporary[0], to: file.path)
+                temporary.removeFirst()
+            }
+            try SystemCalls.syncDirectory(parent(of: first.path))
+        }
+    }
+
     /// Makes a new file that holds `secret`. Its mode is 0600.
     ///
     /// - Throws: `DurableFilesError` with `.alreadyExists` where something is there; it is left as it is.
@@ -102,7 +130,7 @@ public enum DurableFiles {
 
     /// The names in a directory, sorted.
     public static func names(in path: FilePath) throws(DurableFilesError) -> [String] {
-        try DurableFilesError.wrapping(.list, path) { try SystemCalls.names(in: path).sorted() }
+        try DirectoryReader(path).next(.max).sorted()
     }
 
     /// The directory that `path` stands in; `.` for a bare name.
@@ -117,7 +145,7 @@ public enum DurableFiles {
     ) throws {
         let temporary = temporaryPath(for: path)
         do {
-            try writeAndSync(bytes, to: temporary)
+            try SystemCalls.sync(write(bytes, toNew: temporary))
             try verify(temporary, holds: bytes)
             try place(temporary)
         } catch {
@@ -127,14 +155,16 @@ public enum DurableFiles {
         try SystemCalls.syncDirectory(parent(of: path))
     }
 
-    private static func writeAndSync(_ bytes: UnsafeRawBufferPointer, to path: FilePath) throws {
+    private static func write(
+        _ bytes: UnsafeRawBufferPointer, toNew path: FilePath
+    ) throws -> SystemCalls.OpenFile {
         let file = try SystemCalls.open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW)
         var written = 0
         while written < bytes.count {
             let rest = UnsafeRawBufferPointer(rebasing: bytes[written...])
             written += try SystemCalls.write(rest, to: file, at: Int64(written))
         }
-        try SystemCalls.sync(file)
+        return file
     }
 
     /// Reads into secret memory, because what is compared may be a key.

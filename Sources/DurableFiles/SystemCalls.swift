@@ -171,22 +171,32 @@ package enum SystemCalls {
         }
     }
 
-    /// The names in a directory, without `.` and `..`, in no order.
-    static func names(in path: FilePath) throws(Errno) -> [String] {
-        if let error = probe?.errorBefore(.list) { throw error }
-        guard let stream = path.withPlatformString({ opendir($0) }) else { throw Errno(rawValue: errno) }
-        defer { closedir(stream) }
-        var names: [String] = []
-        errno = 0
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { name in
-                name.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != ".", name != ".." { names.append(name) }
-            errno = 0
+    /// A directory that is being read, entry by entry.
+    final class OpenDirectory {
+        private let stream: OpaquePointer
+
+        init(_ path: FilePath) throws(Errno) {
+            if let error = probe?.errorBefore(.list) { throw error }
+            guard let stream = path.withPlatformString({ opendir($0) }) else { throw Errno(rawValue: errno) }
+            self.stream = stream
         }
-        guard errno == 0 else { throw Errno(rawValue: errno) }
-        return names
+
+        deinit { closedir(stream) }
+
+        /// The next name, without `.` and `..`, in no order; nil after the last.
+        func next() throws(Errno) -> String? {
+            while true {
+                errno = 0
+                guard let entry = readdir(stream) else {
+                    guard errno == 0 else { throw Errno(rawValue: errno) }
+                    return nil
+                }
+                let name = withUnsafePointer(to: &entry.pointee.d_name) { name in
+                    name.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+                }
+                if name != ".", name != ".." { return name }
+            }
+        }
     }
 
     /// Runs a call that answers 0 or a descriptor, again where a signal interrupted it.

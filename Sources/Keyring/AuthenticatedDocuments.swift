@@ -31,20 +31,29 @@ extension UnlockedKeyring {
     package func read<Document: AuthenticatedDocument>(_ type: Document.Type, from path: FilePath) throws -> Document {
         let file = try UnverifiedFile(reading: path, as: Document.file, limit: Document.maximumBytes)
         let document = try Document.decode(file, path)
-        guard rootKeyInfos.contains(where: { $0.version == file.rootVersion }) else {
-            throw KeyringError(.belongsToAnotherKeyring(Document.file), path)
-        }
+        try requireRootKey(file.rootVersion, of: Document.file, path)
         _ = try withRootKey(file.rootVersion) { try file.verified(under: $0, format: Document.format) }
         return document
     }
 
     /// Writes a document, authenticated under the active root key.
     package func write<Document: AuthenticatedDocument>(_ document: Document, to path: FilePath) throws {
-        let root = activeRootVersion
         let body = try DocumentCoding.encode(document)
-        let bytes = try withRootKey(root) {
-            try AuthenticatedFile.bytes(of: body, format: Document.format, rootVersion: root, rootKey: $0)
+        try withFileLock {
+            let root = try currentRootVersion()
+            let bytes = try withRootKey(root) {
+                try AuthenticatedFile.bytes(of: body, format: Document.format, rootVersion: root, rootKey: $0)
+            }
+            try DurableFiles.replace(path, with: bytes)
         }
-        try DurableFiles.replace(path, with: bytes)
+    }
+
+    /// Writes a document again under the active root key, where it is under an older one.
+    ///
+    /// - Throws: as ``read(_:from:)``.
+    package func renew<Document: AuthenticatedDocument>(_ type: Document.Type, at path: FilePath) throws {
+        let file = try UnverifiedFile(reading: path, as: Document.file, limit: Document.maximumBytes)
+        guard file.rootVersion != activeRootVersion else { return }
+        try write(read(type, from: path), to: path)
     }
 }

@@ -7,20 +7,24 @@ import Foundation
 
 extension UnlockedKeyring {
     /// Adds a random data key that is not used yet. Durable when it returns.
-    package func addPendingDataKey(to envelope: Envelope) throws -> Envelope {
+    ///
+    /// - Parameter rotation: the id of the rotation of all databases that it is made in.
+    package func addPendingDataKey(to envelope: Envelope, rotation: String? = nil) throws -> Envelope {
         guard let format = envelope.activeDataKey?.pageFormat ?? envelope.dataKeys.last?.pageFormat else {
             throw KeyringError(.malformed(.envelope))
         }
         let key = try Random.secret(count: 32)
         let keyID = try DataKey.id(of: key)
         return try changeKeys(of: envelope) { keys, root in
+            guard keys.count < EnvelopeDocument.maximumKeys else { throw KeyringError(.tooManyKeys) }
             let generation = (keys.map(\.generation).max() ?? 0) + 1
             let sealed = try seal(
                 key, scope: envelope.scope, generation: generation, state: .pending, keyID: keyID, root: root)
             keys.append(
                 .init(
-                    generation: generation, state: .pending, created: DocumentCoding.now(), keyId: keyID.description,
-                    pageSize: format.size, pageAuthentication: format.authentication, dataKey: Data(sealed)))
+                    generation: generation, state: .pending, created: DocumentCoding.now(), rotation: rotation,
+                    keyId: keyID.description, pageSize: format.size, pageAuthentication: format.authentication,
+                    dataKey: Data(sealed)))
         }
     }
 
@@ -33,6 +37,7 @@ extension UnlockedKeyring {
             for index in keys.indices {
                 if keys[index].state == .active {
                     try reseal(&keys[index], as: .decryptOnly, envelope, root)
+                    keys[index].retired = DocumentCoding.now()
                 } else if keys[index].generation == generation {
                     try reseal(&keys[index], as: .active, envelope, root)
                 }
@@ -50,7 +55,25 @@ extension UnlockedKeyring {
         }
     }
 
-    private func reseal(
+    /// Says in which rotation of all databases the pending key is made, where an earlier rotation left one.
+    package func adoptPendingDataKey(of envelope: Envelope, into rotation: String) throws -> Envelope {
+        try changeKeys(of: envelope) { keys, _ in
+            for index in keys.indices where keys[index].state == .pending { keys[index].rotation = rotation }
+        }
+    }
+
+    /// Destroys every key. What is under them can be opened by nobody any more who has only this keyring.
+    package func destroyDataKeys(of envelope: Envelope) throws -> Envelope {
+        try changeKeys(of: envelope) { keys, _ in
+            for index in keys.indices {
+                keys[index].state = .destroyed
+                keys[index].dataKey = nil
+                keys[index].retired = keys[index].retired ?? DocumentCoding.now()
+            }
+        }
+    }
+
+    func reseal(
         _ entry: inout EnvelopeDocument.Key, as state: KeyState, _ envelope: Envelope, _ root: Int
     ) throws {
         let key = try dataKey(generation: entry.generation, of: envelope)

@@ -2,7 +2,7 @@
 // envelope.md. Nothing here holds a secret; what is sealed stays sealed.
 
 import CryptoPrimitives
-import Foundation
+public import Foundation
 import KeyPolicy
 
 /// The life of a key (after NIST SP 800-57).
@@ -15,6 +15,28 @@ public enum KeyState: String, Sendable, Hashable, Codable, CaseIterable {
     case decryptOnly
     /// Gone; only its place in the list is left.
     case destroyed
+}
+
+/// What was begun and is not finished.
+public struct RotationInfo: Sendable, Hashable, Codable {
+    /// What is rotated.
+    public enum Kind: String, Sendable, Codable {
+        /// The root key.
+        case root
+        /// The data keys of all databases.
+        case data
+    }
+
+    /// `rot_` and 16 base32 digits.
+    public let id: String
+    /// What is rotated.
+    public let kind: Kind
+    /// When it was begun.
+    public let started: Date
+
+    static func begin(_ kind: Kind) throws -> RotationInfo {
+        RotationInfo(id: try RandomIdentifier.make(prefix: "rot_"), kind: kind, started: DocumentCoding.now())
+    }
 }
 
 struct KeyringDocument: Codable, Equatable {
@@ -42,8 +64,11 @@ struct KeyringDocument: Codable, Equatable {
         let version: Int
         var state: KeyState
         let created: Date
+        var endorsement: Data?
         var recipients: [Recipient]
     }
+
+    static let criticalFields: Set<String> = ["endorsement", "rotations"]
 
     var format = Self.format
     var version = 1
@@ -54,8 +79,12 @@ struct KeyringDocument: Codable, Equatable {
     var updated: Date
     var unlockers: [Unlocker]
     var rootKeys: [RootKey]
+    var rotations: [RotationInfo]?
 
     var activeRootKey: RootKey? { rootKeys.first { $0.state == .active } }
+
+    /// Those that still open something, oldest first.
+    var liveRootKeys: [RootKey] { rootKeys.filter { $0.state != .destroyed }.sorted { $0.version < $1.version } }
 
     /// The rules that JSON types alone do not say.
     var followsItsFormat: Bool {
@@ -68,9 +97,13 @@ struct KeyringDocument: Codable, Equatable {
             }
             && (1...Self.maximumRootKeys).contains(rootKeys.count)
             && Set(rootKeys.map(\.version)).count == rootKeys.count
-            && rootKeys.filter { $0.state == .active }.count == 1
+            && liveRootKeys.dropLast().allSatisfy { $0.state == .decryptOnly } && liveRootKeys.last?.state == .active
+            && liveRootKeys.dropFirst().allSatisfy { $0.endorsement?.count == HashAlgorithm.sha256.length }
+            && Set((rotations ?? []).map(\.kind)).count == (rotations ?? []).count
+            && (rotations ?? []).allSatisfy { RandomIdentifier.isValid($0.id, prefix: "rot_") }
             && rootKeys.allSatisfy { root in
-                root.version >= 1 && root.recipients.allSatisfy { $0.ephemeralKey.count == X25519.keyLength }
+                root.version >= 1 && (root.state != .destroyed || root.version < liveRootKeys[0].version)
+                    && root.recipients.allSatisfy { $0.ephemeralKey.count == X25519.keyLength }
                     && (root.state == .destroyed
                         ? root.recipients.isEmpty : Set(root.recipients.map(\.unlocker)) == ids)
             }
@@ -86,6 +119,8 @@ struct EnvelopeDocument: Codable, Equatable {
         let generation: Int
         var state: KeyState
         let created: Date
+        var retired: Date?
+        var rotation: String?
         let keyId: String
         let pageSize: Int
         let pageAuthentication: PageFormat.Authentication
@@ -133,7 +168,8 @@ enum DocumentCoding {
 
     /// Decodes after looking at format, version and critical fields, in this order.
     static func decode<Document: Decodable>(
-        _ type: Document.Type, from body: [UInt8], format: String, kind: KeyringError.File
+        _ type: Document.Type, from body: [UInt8], format: String, kind: KeyringError.File,
+        knownCritical: Set<String> = []
     ) throws(KeyringError) -> Document {
         let data = Data(body)
         let decoder = JSONDecoder()
@@ -142,7 +178,7 @@ enum DocumentCoding {
             throw KeyringError(.malformed(kind))
         }
         guard header.version == 1 else { throw KeyringError(.unsupportedVersion(kind)) }
-        guard header.critical.isEmpty else { throw KeyringError(.unsupportedFeature(kind)) }
+        guard knownCritical.isSuperset(of: header.critical) else { throw KeyringError(.unsupportedFeature(kind)) }
         do {
             return try decoder.decode(type, from: data)
         } catch let error as KeyringError {

@@ -16,6 +16,8 @@ public struct DataKeyInfo: Sendable, Hashable {
     public let state: KeyState
     /// When it was made.
     public let created: Date
+    /// When it stopped being the active one.
+    public let retired: Date?
     /// What the files under it begin with.
     public let keyID: KeyID
     /// The page format of the files under it.
@@ -37,8 +39,8 @@ package final class DataKey: Sendable, CustomStringConvertible, CustomReflectabl
     package static func standalone(_ pageFormat: PageFormat) throws -> DataKey {
         let key = try Random.secret(count: 32)
         let info = DataKeyInfo(
-            generation: 1, state: .active, created: DocumentCoding.now(), keyID: try id(of: key), pageFormat: pageFormat
-        )
+            generation: 1, state: .active, created: DocumentCoding.now(), retired: nil, keyID: try id(of: key),
+            pageFormat: pageFormat)
         return DataKey(info: info, secret: key)
     }
 
@@ -72,6 +74,14 @@ public struct Envelope: Sendable {
     }
     /// The data key that new data is put under; nil after all were destroyed.
     public var activeDataKey: DataKeyInfo? { dataKeys.first { $0.state == .active } }
+    /// The data key that a rotation has made and not brought into use yet.
+    public var pendingDataKey: DataKeyInfo? { dataKeys.last { $0.state == .pending } }
+    /// Whether every key was destroyed: the profile was shredded.
+    public var isShredded: Bool { dataKeys.allSatisfy { $0.state == .destroyed } }
+    /// Whether the active key was made in this rotation of all databases.
+    package func isRotated(in rotation: String) -> Bool {
+        document.keys.contains { $0.state == .active && $0.rotation == rotation }
+    }
     /// The data key whose files begin with these bytes.
     public func dataKey(_ id: KeyID) -> DataKeyInfo? { dataKeys.first { $0.keyID == id } }
 }
@@ -79,12 +89,14 @@ public struct Envelope: Sendable {
 extension EnvelopeDocument.Key {
     var info: DataKeyInfo? {
         guard let pageFormat, let keyID = Hex.decode(keyId).flatMap(KeyID.init) else { return nil }
-        return DataKeyInfo(generation: generation, state: state, created: created, keyID: keyID, pageFormat: pageFormat)
+        return DataKeyInfo(
+            generation: generation, state: state, created: created, retired: retired, keyID: keyID,
+            pageFormat: pageFormat)
     }
 }
 
 extension UnlockedKeyring {
-    private func path(of scope: KeyScope) -> FilePath {
+    func path(of scope: KeyScope) -> FilePath {
         LockedKeyring.envelopesPath(in: directory).appending("\(scope).json")
     }
 
@@ -96,19 +108,20 @@ extension UnlockedKeyring {
         let key = try Random.secret(count: 32)
         let keyID = try DataKey.id(of: key)
         let now = DocumentCoding.now()
-        let root = activeRootVersion
-        let sealed = try seal(key, scope: scope, generation: 1, state: .active, keyID: keyID, root: root)
-        let document = EnvelopeDocument(
-            keyringId: id, scope: scope.description, sequence: 1, epoch: 0, created: now, updated: now,
-            keys: [
-                .init(
-                    generation: 1, state: .active, created: now, keyId: keyID.description, pageSize: pageFormat.size,
-                    pageAuthentication: pageFormat.authentication, dataKey: Data(sealed))
-            ])
         return try withFileLock {
             guard try !StrictFiles.exists(path(of: scope)) else {
                 throw KeyringError(.malformed(.envelope), path(of: scope))
             }
+            let root = try currentRootVersion()
+            let sealed = try seal(key, scope: scope, generation: 1, state: .active, keyID: keyID, root: root)
+            let document = EnvelopeDocument(
+                keyringId: id, scope: scope.description, sequence: 1, epoch: 0, created: now, updated: now,
+                keys: [
+                    .init(
+                        generation: 1, state: .active, created: now, keyId: keyID.description,
+                        pageSize: pageFormat.size, pageAuthentication: pageFormat.authentication,
+                        dataKey: Data(sealed))
+                ])
             return try write(document, scope: scope, root: root)
         }
     }
@@ -117,6 +130,15 @@ extension UnlockedKeyring {
     ///
     /// - Throws: `KeyringError` where it is missing, damaged, forged, another's, or of another keyring.
     public func envelope(for scope: KeyScope) throws -> Envelope {
+        do {
+            return try readEnvelope(scope)
+        } catch let error as KeyringError where error.reason == .locked || error.reason == .rolledBack(.envelope) {
+            // What was read may have been under a root key whose rotation ended at that moment.
+            return try readEnvelope(scope)
+        }
+    }
+
+    private func readEnvelope(_ scope: KeyScope) throws -> Envelope {
         let path = path(of: scope)
         let file = try UnverifiedFile(reading: path, as: .envelope, limit: EnvelopeDocument.maximumBytes)
         let document: EnvelopeDocument
@@ -125,9 +147,7 @@ extension UnlockedKeyring {
                 EnvelopeDocument.self, from: file.body, format: EnvelopeDocument.format, kind: .envelope)
         } catch { throw KeyringError(error.reason, path) }
         guard document.keyringId == id else { throw KeyringError(.belongsToAnotherKeyring(.envelope), path) }
-        guard rootKeyInfos.contains(where: { $0.version == file.rootVersion }) else {
-            throw KeyringError(.forged(.envelope), path)
-        }
+        try requireRootKey(file.rootVersion, of: .envelope, path)
         _ = try withRootKey(file.rootVersion) { try file.verified(under: $0, format: EnvelopeDocument.format) }
         guard document.followsItsFormat else { throw KeyringError(.malformed(.envelope), path) }
         guard document.scope == scope.description else { throw KeyringError(.envelopeOfAnotherScope, path) }
@@ -207,12 +227,17 @@ extension UnlockedKeyring {
     }
 
     func write(_ document: EnvelopeDocument, scope: KeyScope, root: Int) throws -> Envelope {
+        try DurableFiles.replace(path(of: scope), with: bytes(of: document, scope: scope, root: root))
+        return Envelope(scope: scope, document: document, rootVersion: root)
+    }
+
+    func bytes(of document: EnvelopeDocument, scope: KeyScope, root: Int) throws -> [UInt8] {
         guard document.followsItsFormat else { throw KeyringError(.malformed(.envelope), path(of: scope)) }
         let body = try DocumentCoding.encode(document)
         let bytes = try withRootKey(root) {
             try AuthenticatedFile.bytes(of: body, format: EnvelopeDocument.format, rootVersion: root, rootKey: $0)
         }
-        try DurableFiles.replace(path(of: scope), with: bytes)
-        return Envelope(scope: scope, document: document, rootVersion: root)
+        guard bytes.count <= EnvelopeDocument.maximumBytes else { throw KeyringError(.tooManyKeys) }
+        return bytes
     }
 }

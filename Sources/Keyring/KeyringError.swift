@@ -4,7 +4,7 @@ public import SystemPackage
 /// Why a keyring, an envelope or another authenticated file could not be used.
 public struct KeyringError: ReportableError, Equatable {
     /// Which of the authenticated files is meant.
-    public enum File: String, Sendable { case keyring, envelope, store, restore }
+    public enum File: String, Sendable { case keyring, envelope, store, restore, certificate, backup }
 
     /// What is wrong.
     public enum Reason: Sendable, Equatable {
@@ -49,6 +49,14 @@ public struct KeyringError: ReportableError, Equatable {
         case dataKeyUnavailable(generation: Int)
         /// What was written did not open again; the old state was kept.
         case verificationFailed
+        /// The unlocker that opened the keyring is no longer in it, and the root key has been rotated since.
+        case unlockerRemoved
+        /// Snapshots, restores or another rotation are under way.
+        case rotationBlocked
+        /// There have been as many keys as a file can hold.
+        case tooManyKeys
+        /// A recovery key or recipient in text form that is mistyped or cut.
+        case recoveryTextInvalid
     }
 
     /// What is wrong.
@@ -88,19 +96,25 @@ public struct KeyringError: ReportableError, Equatable {
         case .labelInvalid: "unlocker_label_invalid"
         case .dataKeyUnavailable: "data_key_unavailable"
         case .verificationFailed: "keyring_verification_failed"
+        case .unlockerRemoved: "unlocker_removed"
+        case .rotationBlocked: "rotation_blocked"
+        case .tooManyKeys: "too_many_keys"
+        case .recoveryTextInvalid: "recovery_text_invalid"
         }
     }
 
     /// What kind of trouble it is.
     public var category: ErrorCategory {
         switch reason {
-        case .missing(.store), .missing(.restore), .unlockerNotFound: .notFound
-        case .missing(.envelope), .missing(.keyring), .unlockFailed, .locked, .dataKeyUnavailable: .couldNotUnlock
+        case .missing(.envelope), .missing(.keyring), .unlockFailed, .locked, .dataKeyUnavailable, .unlockerRemoved:
+            .couldNotUnlock
+        case .missing, .unlockerNotFound: .notFound
+        case .rotationBlocked: .inUse
         case .damaged, .forged, .malformed, .belongsToAnotherKeyring, .envelopeOfAnotherScope, .rolledBack,
             .costOutOfRange:
             .damaged
         case .unsupportedVersion, .unsupportedFeature, .alreadyExists, .keyLength, .unlockerExists, .tooManyUnlockers,
-            .labelInvalid:
+            .labelInvalid, .tooManyKeys, .recoveryTextInvalid:
             .usage
         case .passphraseTooShort, .unlockerKindForbidden, .tooFewUnlockers: .againstPolicy
         case .verificationFailed: .system
@@ -136,6 +150,11 @@ public struct KeyringError: ReportableError, Equatable {
         case .dataKeyUnavailable(let generation):
             "data key generation \(generation) is not in the envelope or was destroyed"
         case .verificationFailed: "what was written did not open again, and the old state was kept"
+        case .unlockerRemoved:
+            "the unlocker that opened this keyring was removed, and the root key was rotated since"
+        case .rotationBlocked: "a snapshot, a restore or another rotation is under way"
+        case .tooManyKeys: "this keyring or envelope has held as many keys as its file can list"
+        case .recoveryTextInvalid: "this is no recovery key or recipient, or it is mistyped: its check sum does not fit"
         }
     }
 
@@ -148,6 +167,7 @@ public struct KeyringError: ReportableError, Equatable {
             "restore the envelopes directory from a keyring backup; without it this database cannot be opened"
         case .missing(.store): "check --store, or make one with 'strongroom init'"
         case .missing(.restore): "nothing needs to be done"
+        case .missing(.certificate), .missing(.backup): "check the path"
         case .damaged: "restore the file from a backup of the keyring; nothing was changed"
         case .forged, .belongsToAnotherKeyring, .envelopeOfAnotherScope, .malformed, .costOutOfRange:
             "find out who can write to this directory, then restore the file from a backup; nothing was changed"
@@ -167,6 +187,10 @@ public struct KeyringError: ReportableError, Equatable {
         case .labelInvalid: "choose a shorter, plain label"
         case .dataKeyUnavailable: "a keyring backup from before may still have it"
         case .verificationFailed: "check the disk's health, and try again"
+        case .unlockerRemoved: "open the store again with an unlocker that is still there"
+        case .rotationBlocked: "wait until it is done, and try again; nothing was changed"
+        case .tooManyKeys: "make a new store, and restore snapshots into it"
+        case .recoveryTextInvalid: "compare it with the paper, letter by letter"
         }
     }
 }

@@ -61,7 +61,8 @@ public struct LockedKeyring: Sendable {
         file = try UnverifiedFile(reading: path, as: .keyring, limit: KeyringDocument.maximumBytes)
         do {
             document = try DocumentCoding.decode(
-                KeyringDocument.self, from: file.body, format: KeyringDocument.format, kind: .keyring)
+                KeyringDocument.self, from: file.body, format: KeyringDocument.format, kind: .keyring,
+                knownCritical: KeyringDocument.criticalFields)
         } catch { throw KeyringError(error.reason, path) }
         guard document.followsItsFormat, document.activeRootKey?.version == file.rootVersion else {
             throw KeyringError(.malformed(.keyring), path)
@@ -126,25 +127,58 @@ public struct LockedKeyring: Sendable {
         let path = Self.path(in: directory)
         for entry in document.unlockers where unlocker == nil || unlocker == entry.id {
             guard let privateKey = try entry.privateKey(with: secret, keyring: id) else { continue }
-            var rootKeys: [Int: SecretBox] = [:]
-            do {
-                for root in document.rootKeys {
-                    guard let recipient = root.recipients.first(where: { $0.unlocker == entry.id }) else { continue }
-                    rootKeys[root.version] = SecretBox(
-                        try RootKeySealing.open(
-                            recipient, version: root.version, privateKey: privateKey, keyring: id))
-                }
-            } catch is CryptoError { throw KeyringError(.forged(.keyring), path) }
-            try verify(with: rootKeys)
-            return UnlockedKeyring(directory: directory, document: document, rootKeys: rootKeys, openedBy: entry.id)
+            let unlockerKey = SecretBox(privateKey)
+            let rootKeys = try rootKeys(of: entry.id, unlockerKey, known: [:])
+            return UnlockedKeyring(
+                directory: directory, document: document, rootKeys: rootKeys, openedBy: entry.id,
+                unlockerKey: unlockerKey)
         }
         throw KeyringError(.unlockFailed, path)
     }
 
-    func verify(with rootKeys: [Int: SecretBox]) throws {
-        guard let rootKey = rootKeys[file.rootVersion] else { throw KeyringError(.locked) }
+    /// Opens the root keys of one unlocker that are not open yet, and shows that they and the file are authentic.
+    func rootKeys(
+        of unlocker: String, _ unlockerKey: SecretBox, known: [Int: SecretBox]
+    ) throws -> [Int: SecretBox] {
+        let path = Self.path(in: directory)
+        var rootKeys: [Int: SecretBox] = [:]
+        for root in document.liveRootKeys {
+            if let box = known[root.version] {
+                rootKeys[root.version] = box
+            } else if let recipient = root.recipients.first(where: { $0.unlocker == unlocker }) {
+                let opened = try unlockerKey.withSecret { privateKey in
+                    do {
+                        return SecretBox(
+                            try RootKeySealing.open(
+                                recipient, version: root.version, privateKey: privateKey, keyring: id))
+                    } catch is CryptoError { throw KeyringError(.forged(.keyring), path) }
+                }
+                guard let opened else { throw KeyringError(.locked) }
+                rootKeys[root.version] = opened
+            }
+        }
+        guard let rootKey = rootKeys[file.rootVersion] else { throw KeyringError(.unlockerRemoved, path) }
         let verified = try rootKey.withSecret { try file.verified(under: $0, format: KeyringDocument.format) }
         guard verified != nil else { throw KeyringError(.locked) }
+        try checkEndorsements(by: rootKeys)
+        return rootKeys
+    }
+
+    /// That each root key which is not destroyed is vouched for by the one before it.
+    private func checkEndorsements(by rootKeys: [Int: SecretBox]) throws {
+        let live = document.liveRootKeys
+        for (previous, root) in zip(live, live.dropFirst()) {
+            let expected = try rootKeys[root.version]?.withSecret { new in
+                try rootKeys[previous.version]?.withSecret { old in
+                    try RootKeyEndorsement.make(
+                        of: new, version: root.version, by: old, previousVersion: previous.version, keyring: id)
+                }
+            }
+            guard let expected = expected ?? nil else { throw KeyringError(.locked) }
+            guard ConstantTime.areEqual(expected, Array(root.endorsement ?? Data())) else {
+                throw KeyringError(.forged(.keyring), Self.path(in: directory))
+            }
+        }
     }
 
     static func checkLabel(_ label: String) throws(KeyringError) {

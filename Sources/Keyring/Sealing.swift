@@ -23,8 +23,11 @@ struct SealBinding {
         SealBinding(fields: ["data-key", keyring, scope, String(generation), state.rawValue, keyId])
     }
 
-    var associatedData: [UInt8] {
-        ([Seal.label] + fields).flatMap { field in
+    var associatedData: [UInt8] { Self.join([Seal.label] + fields) }
+
+    /// Each field as its length and its bytes, so that no two lists of fields read the same.
+    static func join(_ fields: [String]) -> [UInt8] {
+        fields.flatMap { field in
             let bytes = Array(field.utf8)
             return withUnsafeBytes(of: UInt32(bytes.count).bigEndian) { Array($0) } + bytes
         }
@@ -87,5 +90,20 @@ enum RootKeySealing {
     ) throws -> SecretBytes {
         let shared = try X25519.sharedSecret(privateKey: privateKey, publicKey: peer)
         return try HKDF.derive(from: shared, salt: ephemeralKey + publicKey, label: "strongroom/root/wrap/v1")
+    }
+}
+
+/// How a root key vouches for the next one: docs/formats/keyring.md, "Endorsements".
+enum RootKeyEndorsement {
+    private static let label = "strongroom/root/endorse/v1"
+
+    static func make(
+        of rootKey: borrowing SecretBytes, version: Int, by previous: borrowing SecretBytes, previousVersion: Int,
+        keyring: String
+    ) throws -> [UInt8] {
+        let fields = SealBinding.join([label, keyring, String(previousVersion), String(version)])
+        let proof = try HMAC.tag(
+            of: fields, key: HKDF.derive(from: rootKey, label: "strongroom/root/proof/v1"), algorithm: .sha256)
+        return try HMAC.tag(of: fields + proof, key: HKDF.derive(from: previous, label: label), algorithm: .sha256)
     }
 }

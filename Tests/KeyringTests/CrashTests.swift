@@ -52,6 +52,98 @@ import Testing
         }
     }
 
+    /// Interrupted anywhere, the rotation goes on, is itself interrupted anywhere, and goes on again; every data key opens at every
+    /// moment, and no root key is destroyed that an envelope still needs.
+    @Test func rotatingTheRootKey() throws {
+        func rotate(_ keyring: UnlockedKeyring) throws {
+            _ = try keyring.begin(.root)
+            let failures = try keyring.rewrapEnvelopes()
+            #expect(failures.isEmpty)
+            try keyring.endRootRotation(destroyingOlder: keyring.envelopesUnderOlderRootKeys() == 0)
+        }
+        func check(_ path: FilePath) throws -> UnlockedKeyring {
+            let opened = try LockedKeyring(in: path).unlock(with: TestKeyring.key(1))
+            var count = 0
+            try opened.forEachScope { scopes in
+                for scope in scopes {
+                    _ = try opened.dataKey(generation: 1, of: opened.envelope(for: scope))
+                    count += 1
+                }
+            }
+            #expect(count == 2)
+            return opened
+        }
+        let keyring = try test.create([TestKeyring.key(), TestKeyring.key(1)])
+        try keyring.createEnvelope(for: .global, pageFormat: test.policy.pageFormat)
+        try keyring.createEnvelope(for: .profile(.random()), pageFormat: test.policy.pageFormat)
+        let initial = try TestFiles.snapshot(test.path)
+        let probe = RecordingProbe()
+        try SystemCalls.$probe.withValue(probe) { try rotate(keyring) }
+        var outcomes: [String: Int] = [:]
+        var again = 0
+        var interrupted: [DiskState] = []
+        let states = CrashEnumerator(initial: initial, effects: probe.effects).states()
+        for state in states {
+            let directory = try TemporaryDirectory()
+            try state.materialise(at: directory.path, insteadOf: test.path)
+            let opened = try check(directory.path)
+            let isUnderWay = !opened.rotations.isEmpty
+            outcomes[isUnderWay ? "under way" : "\(opened.rootKeyInfos.count) root key(s)", default: 0] += 1
+            if isUnderWay { interrupted.append(state) }
+            try rotate(opened)
+            let states = try check(directory.path).rootKeyInfos.map(\.state)
+            #expect(states.last == .active && states.dropLast().allSatisfy { $0 == .destroyed })
+            #expect(isUnderWay ? states.count == 2 : states.count >= 2)
+        }
+        #expect(Set(outcomes.keys) == ["1 root key(s)", "under way", "2 root key(s)"])
+        // The first state, and one in the middle: between them every step is still to come.
+        for state in [interrupted[0], interrupted[interrupted.count / 2]] {
+            let directory = try TemporaryDirectory()
+            try state.materialise(at: directory.path, insteadOf: test.path)
+            let initial = try TestFiles.snapshot(directory.path)
+            let probe = RecordingProbe()
+            try SystemCalls.$probe.withValue(probe) {
+                try rotate(LockedKeyring(in: directory.path).unlock(with: TestKeyring.key()))
+            }
+            for state in CrashEnumerator(initial: initial, effects: probe.effects).states() {
+                let next = try TemporaryDirectory()
+                try state.materialise(at: next.path, insteadOf: directory.path)
+                try rotate(check(next.path))
+                try check(next.path).lock()
+                again += 1
+            }
+        }
+        print("crash enumeration, root rotation: \(states.count) disk states: \(outcomes); its recovery: \(again)")
+    }
+
+    @Test(arguments: [Errno.noSpace, .ioError])
+    func whicheverCallOfARootRotationFails(error: Errno) throws {
+        let failed = try withEachCallFailing(error) { probe in
+            let test = try TestKeyring()
+            let keyring = try test.create()
+            for _ in 0..<2 {
+                try keyring.createEnvelope(for: .profile(.random()), pageFormat: test.policy.pageFormat)
+            }
+            _ = SystemCalls.$probe.withValue(probe) {
+                Result {
+                    _ = try keyring.begin(.root)
+                    let failures = try keyring.rewrapEnvelopes()
+                    try keyring.endRootRotation(
+                        destroyingOlder: failures.isEmpty && keyring.envelopesUnderOlderRootKeys() == 0)
+                }
+            }
+            for opened in [try test.unlock(), keyring] {
+                try opened.forEachScope { scopes in
+                    for scope in scopes { _ = try opened.dataKey(generation: 1, of: opened.envelope(for: scope)) }
+                }
+            }
+            let names = try DurableFiles.names(in: test.path.appending("envelopes"))
+            #expect(names.allSatisfy { $0.hasSuffix(".json") }, "nothing is left behind: \(names)")
+        }
+        print("faults, root rotation: \(failed) system calls failed with \(error)")
+        #expect(failed > 50)
+    }
+
     @Test func makingAndWritingAnEnvelope() throws {
         try enumerate("envelope create and epoch", expecting: 1...1) { keyring in
             let envelope = try keyring.createEnvelope(for: .global, pageFormat: test.policy.pageFormat)

@@ -38,12 +38,6 @@ import Testing
         return reason
     }
 
-    /// The bytes with a check sum that fits: what somebody would write who lacks the key.
-    private func resummed(_ bytes: [UInt8]) throws -> [UInt8] {
-        let summed = Array(bytes.dropLast(1 + 64 + 8))
-        return summed + Array(" sha256 \(Hex.encode(try SHA256.hash(summed)))\n".utf8)
-    }
-
     @Test func everyFlippedByteOfTheKeyringIsDamage() throws {
         let bytes = try TestFiles.read(test.file)
         for index in bytes.indices {
@@ -195,4 +189,10 @@ import Testing
         try FileManager.default.setAttributes([.posixPermissions: 0o750], ofItemAtPath: test.path.string)
         #expect(throws: DurableFilesError(.isOpenToOthers(mode: 0o750), test.path)) { try openKeyring() }
     }
+}
+
+/// The bytes with a check sum that fits: what somebody would write who lacks the key.
+func resummed(_ bytes: [UInt8]) throws -> [UInt8] {
+    let summed = Array(bytes.dropLast(1 + 64 + 8))
+    return summed + Array(" sha256 \(Hex.encode(try SHA256.hash(summed)))\n".utf8)
 }

@@ -26,7 +26,8 @@ import Testing
         let secret = try SecretBytes(testing: Array(0..<32))
         let format = try #require(PageFormat(size: 1024, authentication: .hmacSHA512))
         let info = DataKeyInfo(
-            generation: 1, state: .active, created: Date(timeIntervalSince1970: 0), keyID: try DataKey.id(of: secret),
+            generation: 1, state: .active, created: Date(timeIntervalSince1970: 0), retired: nil,
+            keyID: try DataKey.id(of: secret),
             pageFormat: format)
         return DataKey(info: info, secret: secret)
     }
