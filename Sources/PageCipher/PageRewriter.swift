@@ -4,32 +4,47 @@
 import CryptoPrimitives
 package import DurableFiles
 import Secrets
+package import SystemPackage
+
+/// What was written, once it is known that every page of the source is authentic.
+package struct RewrittenPages: Sendable {
+    /// How many pages there are.
+    package let count: Int
+    /// The root over the tags of the source.
+    package let sourceRoot: TagRoot
+    /// The root over the tags that were written.
+    package let targetRoot: TagRoot
+}
 
 package enum PageRewriter {
+    /// More threads than cores: some wait for the disk while others encrypt.
+    private static let workersPerCore = 2
+
     /// Writes every page of `source` into `target` under another key, each with a fresh IV.
     ///
     /// Every page is authenticated before it is opened; plaintext is in secret memory only, one page a worker. What is
     /// written is not durable before `target` has been synced.
     ///
     /// - Parameters:
-    ///   - source: a settled database: no changes may wait in a WAL.
+    ///   - source: pages that do not change meanwhile.
     ///   - target: a new, empty file.
     ///   - layout: the same for both.
     ///   - makeOldKey: called once a thread.
     ///   - makeNewKey: called once a thread.
-    /// - Returns: how many pages there are, and the root over the tags of the *source*.
+    /// - Returns: how many pages there are, the root over the tags of the *source*, and that over the tags of the target.
     /// - Throws: `PageCipherError.pageNotAuthentic` at a page that is not what was written; the target is of no use then.
     @discardableResult
     package static func rewrite(
-        _ source: DataFile, into target: NewDataFile, layout: PageLayout, workers: Int? = nil,
+        _ source: PageSource, into target: NewDataFile, layout: PageLayout, workers: Int? = nil,
         progress: (@Sendable (PageProgress) -> Void)? = nil, makeOldKey: @Sendable @escaping () throws -> PageKey,
         makeNewKey: @Sendable @escaping () throws -> PageKey
-    ) throws -> CopiedPages {
-        guard try source.length().isMultiple(of: layout.size) else { throw PageCipherError.notWholePages }
-        let pages = ParallelPages(try PageSource(source, pageSize: layout.size), workers: workers)
+    ) throws -> RewrittenPages {
+        guard source.pageCount > 0, try source.isWholePages() else { throw PageCipherError.notWholePages }
+        let pages = ParallelPages(source, workers: workers, workersPerCore: workersPerCore)
         try target.reserve(pages.pageCount * layout.size)
         let leaves = try pages.run(progress: progress) { next in
-            var leaves = TagLeaves()
+            var sourceLeaves = TagLeaves()
+            var targetLeaves = TagLeaves()
             let oldKey = try makeOldKey()
             let newKey = try makeNewKey()
             let plaintext = try PlaintextPage(size: layout.size)
@@ -37,15 +52,63 @@ package enum PageRewriter {
                 byteCount: pages.chunkBytes, alignment: NewDataFile.alignment)
             defer { buffer.deallocate() }
             while try next({ chunk in
-                try leaves.add(chunk, layout: layout)
+                try sourceLeaves.add(chunk, layout: layout)
                 let ivs = try Random.bytes(count: chunk.bytes.count / layout.size * PageLayout.ivLength)
                 let output = UnsafeMutableRawBufferPointer(rebasing: buffer[..<chunk.bytes.count])
                 try ivs.withUnsafeBytes { try rewrite(chunk, layout, oldKey, newKey, plaintext, $0, output) }
-                try target.write(UnsafeRawBufferPointer(output), at: (chunk.firstNumber - 1) * layout.size)
+                let written = UnsafeRawBufferPointer(output)
+                try targetLeaves.add(
+                    PageChunk(bytes: written, firstNumber: chunk.firstNumber, pageSize: layout.size), layout: layout)
+                try target.write(written, at: (chunk.firstNumber - 1) * layout.size)
             }) {}
-            return leaves
+            return (sourceLeaves, targetLeaves)
         }
-        return try CopiedPages(count: pages.pageCount, leaves)
+        return RewrittenPages(
+            count: pages.pageCount, sourceRoot: try CopiedPages(count: pages.pageCount, leaves.map(\.0)).tagRoot,
+            targetRoot: try CopiedPages(count: pages.pageCount, leaves.map(\.1)).tagRoot)
+    }
+
+    /// Writes some pages of `source` into `target` again, which has the others already, and gives it its length.
+    ///
+    /// - Parameter numbers: counted from 1; those that the source does not have are left out.
+    /// - Throws: as ``rewrite(_:into:layout:workers:progress:makeOldKey:makeNewKey:)``.
+    package static func rewrite(
+        pages numbers: [Int], of source: PageSource, into target: NewDataFile, layout: PageLayout,
+        oldKey: borrowing PageKey, newKey: borrowing PageKey
+    ) throws {
+        try target.setLength(source.pageCount * layout.size)
+        let plaintext = try PlaintextPage(size: layout.size)
+        let buffer = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: 2 * layout.size, alignment: NewDataFile.alignment)
+        defer { buffer.deallocate() }
+        let input = UnsafeMutableRawBufferPointer(rebasing: buffer[..<layout.size])
+        let output = UnsafeMutableRawBufferPointer(rebasing: buffer[layout.size...])
+        for number in numbers where number <= source.pageCount {
+            try source.read(from: number, into: input)
+            let chunk = PageChunk(
+                bytes: UnsafeRawBufferPointer(input), firstNumber: number, pageSize: layout.size)
+            let iv = try Random.bytes(count: PageLayout.ivLength)
+            try iv.withUnsafeBytes { try rewrite(chunk, layout, oldKey, newKey, plaintext, $0, output) }
+            try target.write(UnsafeRawBufferPointer(output), at: (number - 1) * layout.size)
+        }
+    }
+
+    /// Whether pages that were just written and synced are on the disk: each is read past the cache and authenticated.
+    package static func readsBack(
+        pages numbers: [Int], at path: FilePath, pageCount: Int, key: borrowing PageAuthenticator
+    ) throws -> Bool {
+        let file = try DataFile(path, pastCache: true)
+        guard try file.length() == pageCount * key.layout.size else { return false }
+        let buffer = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: key.layout.size, alignment: NewDataFile.alignment)
+        defer { buffer.deallocate() }
+        for number in numbers where number <= pageCount {
+            guard try file.read(at: (number - 1) * key.layout.size, into: buffer) == buffer.count else { return false }
+            let page = SealedPage(UnsafeRawBufferPointer(buffer), number: number)
+            let isEmptyLockPage = number == key.layout.lockPageNumber && page.isZeroed
+            guard isEmptyLockPage || key.authenticate(page) != nil else { return false }
+        }
+        return true
     }
 
     private static func rewrite(

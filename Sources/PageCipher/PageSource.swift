@@ -35,6 +35,9 @@ package struct PageSource: Sendable {
         pageCount = try overlay?.pageCount ?? main.length() / pageSize
     }
 
+    /// Whether nothing stands after the last page of the main file, where that alone is read.
+    func isWholePages() throws -> Bool { try overlay != nil || main.length().isMultiple(of: pageSize) }
+
     /// Whether what was read since then is still what there was: false where the WAL has begun anew.
     package func isUnchanged() throws -> Bool { try overlay?.isUnchanged() ?? true }
 
@@ -60,4 +63,23 @@ package struct PageSource: Sendable {
 
     /// The pages that stand in the WAL, in order.
     package var overlaidPages: [Int] { overlay?.frames.keys.sorted() ?? [] }
+
+    /// The pages that were written between two moments. Both were held still by a read transaction, the second from before the
+    /// first was released.
+    ///
+    /// - Parameters:
+    ///   - wal: nil where there is none.
+    ///   - start: the mark at the first moment.
+    ///   - end: the mark at the second one.
+    package static func pagesChanged(
+        in wal: DataFile?, from start: WALMark, to end: WALMark, authenticator: borrowing PageAuthenticator
+    ) throws -> [Int] {
+        guard let wal, start != end else { return [] }
+        let scan = try WALScan(of: wal, upTo: end.length, with: authenticator)
+        guard scan.damage == nil else { throw PageCipherError.walDamaged }
+        // It began anew, which it can only where everything up to the first moment was in the main file.
+        guard start.header == end.header else { return scan.newestFrames.keys.sorted() }
+        let known = WALFrame.count(in: start.length, pageSize: authenticator.layout.size)
+        return scan.newestFrames.filter { $0.value > known }.keys.sorted()
+    }
 }

@@ -40,7 +40,7 @@ package struct WALScan: Sendable, Equatable {
         let frameLength = WALFrame.headerLength + key.layout.size
         let length = try min(end, file.length())
         guard header.count == WALHeader.length, length >= WALHeader.length + frameLength else { return }
-        frames = (length - WALHeader.length) / frameLength
+        frames = WALFrame.count(in: length, pageSize: key.layout.size)
         let parsed = WALHeader(header)
         if let parsed, parsed.pageSize != key.layout.size {
             damage = .pageSize
@@ -162,6 +162,11 @@ struct WALFrame {
 
     /// Whether a transaction ends here.
     var isCommit: Bool { pagesAfterCommit != nil }
+
+    /// How many frames a WAL of this length has.
+    static func count(in length: Int, pageSize: Int) -> Int {
+        max(0, length - WALHeader.length) / (headerLength + pageSize)
+    }
 
     /// Where the page of a frame begins, in bytes.
     static func pageOffset(of frame: Int, pageSize: Int) -> Int {

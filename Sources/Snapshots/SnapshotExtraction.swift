@@ -45,17 +45,19 @@ extension SnapshotDirectory {
         }
         let target = try NewDataFile(path)
         do {
-            let written =
+            let copied =
                 if oldKey.info.keyID == key.info.keyID {
                     try PageCopy.copy(
                         PageSource(source, pageSize: layout.size), into: target, layout: layout, progress: note,
-                        makeAuthenticator: { try key.makePageAuthenticator() })
+                        makeAuthenticator: { try key.makePageAuthenticator() }
+                    ).tagRoot
                 } else {
                     try PageRewriter.rewrite(
-                        source, into: target, layout: layout, progress: note, makeOldKey: { try oldKey.makePageKey() },
-                        makeNewKey: { try key.makePageKey() })
+                        PageSource(source, pageSize: layout.size), into: target, layout: layout, progress: note,
+                        makeOldKey: { try oldKey.makePageKey() }, makeNewKey: { try key.makePageKey() }
+                    ).sourceRoot
                 }
-            guard written.tagRoot == manifest.root else { throw SnapshotError(.pagesOfAnotherVersion, pages) }
+            guard copied == manifest.root else { throw SnapshotError(.pagesOfAnotherVersion, pages) }
             try target.sync()
         } catch {
             try? DurableFiles.remove(path)

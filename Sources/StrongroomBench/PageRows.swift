@@ -113,7 +113,8 @@ enum PageRows {
             ours: {
                 let file = try NewDataFile(target)
                 try PageRewriter.rewrite(
-                    DataFile(database.path), into: file, layout: BenchDatabase.layout,
+                    PageSource(DataFile(database.path), pageSize: BenchDatabase.layout.size), into: file,
+                    layout: BenchDatabase.layout,
                     makeOldKey: { try BenchDatabase.Key.old.pageKey() },
                     makeNewKey: { try BenchDatabase.Key.new.pageKey() })
                 try file.sync()
