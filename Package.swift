@@ -141,6 +141,12 @@ let package = Package(
                 "CSQLCipher", "DurableFiles", "KeyPolicy", "Keyring", "Secrets", "Strongroom", "TestHelper", grdb,
                 grdbSQLite,
             ]),
+        tests(
+            "RotationTests",
+            [
+                "CSQLCipher", "CryptoPrimitives", "DurableFiles", "KeyPolicy", "Keyring", "PageCipher", "Secrets",
+                "Snapshots", "Strongroom", "TestHelper", grdb,
+            ]),
         tests("CLITests", ["StrongroomCLI", "Strongroom"]),
         tests("LeakageTests", ["Snapshots", "StrongroomCLI", "Strongroom", "TestHelper", grdb]),
     ],

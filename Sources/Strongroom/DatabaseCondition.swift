@@ -23,6 +23,8 @@ public enum DatabaseCondition: Sendable, Equatable {
     case walDamaged
     /// There is no file, although there is a key for one.
     case missing
+    /// Every key of the database has been destroyed.
+    case shredded
     /// The file is older than the one that was last closed.
     case rolledBack
 
@@ -39,6 +41,7 @@ public enum DatabaseCondition: Sendable, Equatable {
         case .truncated: "truncated"
         case .walDamaged: "wal_damaged"
         case .missing: "missing"
+        case .shredded: "shredded"
         case .rolledBack: "rolled_back"
         }
     }
@@ -55,6 +58,7 @@ public enum DatabaseCondition: Sendable, Equatable {
         case .truncated: "the database is shorter than it should be"
         case .walDamaged: "the changes that wait in the WAL beside the database are damaged, or not of this database"
         case .missing: "the database file is missing, although there is a key for it"
+        case .shredded: "every key of this database has been destroyed"
         case .rolledBack: "the database is older than the one that was last closed"
         }
     }
@@ -72,6 +76,7 @@ public enum DatabaseCondition: Sendable, Equatable {
         case .missing:
             "check that the disk is mounted; otherwise restore a snapshot: 'strongroom snapshot list' shows them"
         case .rolledBack: "put the newest copy of the file back"
+        case .shredded: "nothing can be done here; a keyring backup from before the shredding may still have a key"
         }
     }
 }

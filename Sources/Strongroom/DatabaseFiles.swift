@@ -35,6 +35,9 @@ struct DatabaseFiles: Sendable {
     /// Says that what stands ready is to be put in force.
     var restoreJournal: FilePath { directory.appending("restore.json") }
 
+    /// The database under a new key, until it takes the other one's place.
+    var rotating: FilePath { Self.sibling(of: main, suffix: ".rotating") }
+
     /// Held by other processes for as long as they copy the database while it is open; it is not closed before they are done.
     var copyLock: FilePath { directory.appending("profile.copy.lock") }
 

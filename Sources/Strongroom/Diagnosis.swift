@@ -17,7 +17,7 @@ struct Diagnosis: Sendable {
 
     /// What can be told without reading more than the first page.
     ///
-    /// - Returns: `healthy` where the file is under the active key and page 1 is authentic. Damage found here is
+    /// - Returns: `healthy` where the file is under the key in force and page 1 is authentic. Damage found here is
     ///   counted over the whole file, because nobody is in a hurry any more.
     func ofFirstPage() throws -> DatabaseCondition {
         guard try StrictFiles.exists(files.main) else { return .missing }
@@ -25,16 +25,17 @@ struct Diagnosis: Sendable {
         let salt = try file.bytes(at: 0, count: PageLayout.saltLength)
         guard salt.count == PageLayout.saltLength, let keyID = KeyID(salt) else { return .truncated }
         if salt == PageLayout.plaintextMagic { return .plaintext }
-        guard let active = envelope.activeDataKey else { return .unknownKey }
+        if envelope.isShredded { return .shredded }
+        guard let active = try files.keyInForce(envelope) else { return .unknownKey }
         if keyID == active.keyID { return try ofFile(file, under: active) }
         if let other = envelope.dataKey(keyID) { return .wrongKey(generation: other.generation) }
         return try ofFileWithUnknownHeader(file, keyID: keyID, active: active)
     }
 
-    /// Every page of the file, under the active key.
+    /// Every page of the file, under the key in force.
     func ofAllPages() throws -> DatabaseCondition {
         let condition = try ofFirstPage()
-        guard condition == .healthy, let active = envelope.activeDataKey else { return condition }
+        guard condition == .healthy, let active = try files.keyInForce(envelope) else { return condition }
         return verdict(on: try scan(DataFile(files.main), under: active))
     }
 

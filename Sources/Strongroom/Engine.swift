@@ -7,6 +7,7 @@ import GRDB
 import KeyPolicy
 import Keyring
 import Secrets
+import Synchronization
 
 /// A setting that every connection must have.
 public enum EngineSetting: String, Sendable {
@@ -29,13 +30,18 @@ enum Engine {
 
     /// The configuration of a database under `key`.
     static func configuration(key: DataKey, policy: KeyPolicy, readonly: Bool = false) -> Configuration {
+        configuration(keys: ConnectionKey(key), policy: policy, readonly: readonly)
+    }
+
+    /// The configuration of a database whose key may change while it is open: each new connection takes the one in force.
+    static func configuration(keys: ConnectionKey, policy: KeyPolicy, readonly: Bool = false) -> Configuration {
         var configuration = Configuration()
         configuration.readonly = readonly
         configuration.foreignKeysEnabled = true
         configuration.busyMode = .timeout(Double(busyTimeoutMilliseconds) / 1000)
         let cacheKibibytes = policy.cacheMebibytes * 1024
         configuration.prepareDatabase { db in
-            try prepare(db, key: key, cacheKibibytes: cacheKibibytes)
+            try prepare(db, key: keys.current, cacheKibibytes: cacheKibibytes)
         }
         return configuration
     }
@@ -130,6 +136,23 @@ enum Engine {
                 throw StrongroomError(.engineIsNotSQLCipher)
             }
             return (sqlcipher, try String.fetchOne(db, sql: "SELECT sqlite_version()") ?? "")
+        }
+    }
+}
+
+/// The key in force of an open database.
+final class ConnectionKey: Sendable {
+    private let key: Mutex<DataKey>
+
+    init(_ key: DataKey) { self.key = Mutex(key) }
+
+    var current: DataKey { key.withLock { $0 } }
+
+    /// Puts another key in force, and wipes the one before it.
+    func replace(with new: DataKey) {
+        key.withLock { key in
+            key.secret.wipe()
+            key = new
         }
     }
 }

@@ -14,17 +14,19 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
     let writer: Writer
     let keyring: UnlockedKeyring
     private let lock: FileLock
-    private let key: DataKey
+    private let keys: ConnectionKey
     private let policy: KeyPolicy
     private let envelope: Mutex<Envelope>
     /// GRDB writes an empty transaction when it opens a pool, which is no change of anybody's.
     private let walWhenOpened: WALMark
     private let isClosed = Mutex(false)
+    /// Set once the database has been exchanged for one under another key while it was open.
+    private let exchange = Mutex(ExchangeOutcome.none)
     /// What must be over before it is closed: a snapshot, a verification.
     private let holds = DispatchGroup()
 
     /// What the key of the open file is, in numbers.
-    var dataKeyInfo: DataKeyInfo { key.info }
+    var dataKeyInfo: DataKeyInfo { keys.current.info }
 
     /// Opens the database whose lock is held already.
     ///
@@ -45,13 +47,16 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
             let condition = try diagnosis.ofFirstPage()
             guard condition == .healthy else { throw StrongroomError(.database(condition), files.main) }
         }
-        guard let active = envelope.activeDataKey else { throw StrongroomError(.database(.unknownKey), files.main) }
+        guard let inForce = try files.settleRotation(envelope) else {
+            throw StrongroomError(.database(envelope.isShredded ? .shredded : .unknownKey), files.main)
+        }
         let endedInMidWrite = try files.hasPendingWAL()
-        key = try keyring.dataKey(generation: active.generation, of: envelope)
+        let key = try keyring.dataKey(generation: inForce.generation, of: envelope)
+        keys = ConnectionKey(key)
         do {
             // Made here, because SQLite would make it readable for others; it gives its other files the same mode.
             if isNew { try DurableFiles.createEmpty(files.main) }
-            writer = try makeWriter(files.main.string, Engine.configuration(key: key, policy: policy))
+            writer = try makeWriter(files.main.string, Engine.configuration(keys: keys, policy: policy))
         } catch {
             key.secret.wipe()
             throw try Self.explain(error, diagnosis, files)
@@ -86,11 +91,14 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
         defer {
             copying?.release()
             try? writer.close()
-            key.secret.wipe()
+            keys.current.secret.wipe()
             if !keepingLock { lock.release() }
         }
         try StrongroomError.wrapping(.close, files.main) {
-            let isChanged = try files.hasPendingWAL() && files.walMark() != walWhenOpened
+            let exchange = exchange.withLock { $0 }
+            // Everything acknowledged is in the file already, which the next one to open brings up to date.
+            guard exchange != .incomplete else { return }
+            let isChanged = try exchange == .done || files.hasPendingWAL() && files.walMark() != walWhenOpened
             let envelope = envelope.withLock { $0 }
             if isChanged { try writer.write { try Bookkeeping.setEpoch(envelope.epoch + 1, $0) } }
             _ = try writer.writeWithoutTransaction { try $0.checkpoint(.truncate) }
@@ -125,8 +133,29 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
     /// A second connection, which only reads.
     func makeReader() throws -> DatabaseQueue {
         try DatabaseQueue(
-            path: files.main.string, configuration: Engine.configuration(key: key, policy: policy, readonly: true))
+            path: files.main.string, configuration: Engine.configuration(keys: keys, policy: policy, readonly: true))
     }
+
+    // MARK: Another key
+
+    enum ExchangeOutcome { case none, done, incomplete }
+
+    /// What a rotation of the open database needs to know.
+    var rotationState: (envelope: Envelope, key: DataKey, policy: KeyPolicy) {
+        (envelope.withLock { $0 }, keys.current, policy)
+    }
+
+    /// Notes the envelope as a rotation has left it.
+    func note(_ current: Envelope) { envelope.withLock { $0 = current } }
+
+    /// Keys new connections with another key, after the file has been exchanged.
+    func exchanged(to key: DataKey) {
+        keys.replace(with: key)
+        exchange.withLock { $0 = .done }
+    }
+
+    /// The file has been exchanged and the connections have not followed: nothing more is written through them.
+    func exchangeFailed() { exchange.withLock { $0 = .incomplete } }
 
     /// Settings, and what Strongroom keeps inside the database.
     ///
@@ -145,14 +174,21 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
             guard found == key.info.keyID.bytes else { throw StrongroomError(.engineIsNotSQLCipher, files.main) }
             return envelope
         }
+        var envelope = envelope
         let epoch = try writer.read { try Bookkeeping.epoch($0) }
         switch epoch - envelope.epoch {
-        case 0: return envelope
+        case 0: break
         // The last close ended between the database and its envelope: the envelope is brought up to date.
-        case 1: return try keyring.setEpoch(epoch, of: envelope)
+        case 1: envelope = try keyring.setEpoch(epoch, of: envelope)
         case ..<0: throw StrongroomError(.database(.rolledBack), files.main)
         default: throw KeyringError(.rolledBack(.envelope))
         }
+        // A rotation ended between the exchange of the file and its last step. The exchange must be durable before that.
+        if key.info.state == .pending {
+            try DurableFiles.syncDirectory(files.directory)
+            envelope = try keyring.activateDataKey(generation: key.info.generation, of: envelope)
+        }
+        return envelope
     }
 
     /// Step 7. What was in the WAL is written back first, because a page that the crash tore is whole again then.

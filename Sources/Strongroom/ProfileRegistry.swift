@@ -60,6 +60,10 @@ enum ProfileRegistry {
             ])
     }
 
+    static func remove(_ id: ProfileID, _ db: Database) throws {
+        try db.execute(sql: "DELETE FROM \(table) WHERE id = ?", arguments: [id.description])
+    }
+
     private static func info(_ row: Row) -> ProfileInfo? {
         guard let id = ProfileID(row["id"] as String) else { return nil }
         return ProfileInfo(id: id, name: row["name"], created: Date(timeIntervalSince1970: row["created"]))

@@ -18,7 +18,7 @@ extension Store {
     /// that it is not changed. The caller holds the lock.
     func liveRegistry() -> [ProfileInfo] {
         let files = DatabaseFiles(.global, in: directory)
-        guard let envelope = try? keyring.envelope(for: .global), let active = envelope.activeDataKey,
+        guard let envelope = try? keyring.envelope(for: .global), let active = try? files.keyInForce(envelope),
             let key = try? keyring.dataKey(generation: active.generation, of: envelope),
             (try? StrictFiles.exists(files.main)) == true,
             let queue = try? DatabaseQueue(
@@ -40,7 +40,7 @@ extension Store {
         for id in onDisk.sorted(by: { "\($0)" < "\($1)" }) {
             let files = DatabaseFiles(.profile(id), in: directory)
             guard try ProfileRegistry.find(id, db) == nil, try StrictFiles.exists(files.main),
-                (try? keyring.envelope(for: files.scope)) != nil
+                let envelope = try? keyring.envelope(for: files.scope), !envelope.isShredded
             else { continue }
             // Where the live registry could be read and does not know it either, it was never finished.
             if !known.isEmpty, !known.contains(where: { $0.id == id }) { continue }
@@ -51,8 +51,13 @@ extension Store {
                 ProfileInfo(id: id, name: name.description, created: former?.created ?? now), name: name, db)
             result.registered.append(id)
         }
+        for info in try ProfileRegistry.all(db) where isShredded(info.id) { try ProfileRegistry.remove(info.id, db) }
         result.missing = try ProfileRegistry.all(db).map(\.id).filter { !onDisk.contains($0) }
         return result
+    }
+
+    private func isShredded(_ id: ProfileID) -> Bool {
+        (try? keyring.envelope(for: .profile(id)))?.isShredded ?? false
     }
 
     /// A name may have gone to another profile meanwhile.

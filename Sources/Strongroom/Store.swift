@@ -286,7 +286,7 @@ public final class Store: Sendable {
     }
 
     /// Notes the keyring's new sequence also where the change failed half-way.
-    private func changingKeyring<Result>(_ body: () throws -> Result) throws -> Result {
+    func changingKeyring<Result>(_ body: () throws -> Result) throws -> Result {
         let before = keyring.sequence
         let result = Swift.Result { try body() }
         try noteKeyringSequence(seen: before)

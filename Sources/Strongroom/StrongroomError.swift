@@ -15,6 +15,10 @@ public struct StrongroomError: ReportableError, Equatable {
         case profileExists
         case profileNameInvalid(ProfileNameProblem)
         case profileInUse(process: Int32?)
+        /// Something in this process holds the database besides the profile's own connections.
+        case connectionsOpen
+        /// An open profile could not be brought to its new key; it must be opened again.
+        case exchangeIncomplete
         /// The database is not as it should be; the condition says how.
         case database(DatabaseCondition)
         /// The SQL engine of this process is not SQLCipher, or too old a one.
@@ -63,6 +67,8 @@ public struct StrongroomError: ReportableError, Equatable {
         case .profileExists: "profile_exists"
         case .profileNameInvalid: "profile_name_invalid"
         case .profileInUse: "profile_in_use"
+        case .connectionsOpen: "connections_open"
+        case .exchangeIncomplete: "exchange_incomplete"
         case .database(let condition): "database_\(condition.name)"
         case .engineIsNotSQLCipher: "engine_not_sqlcipher"
         case .engineSettingRefused: "engine_setting_refused"
@@ -81,10 +87,11 @@ public struct StrongroomError: ReportableError, Equatable {
         case .storeExists, .profileExists, .profileNameInvalid, .plaintextNotConfirmed: .usage
         case .policyChanged: .againstPolicy
         case .storeLocked: .couldNotUnlock
-        case .storeInUse, .profileInUse: .inUse
+        case .storeInUse, .profileInUse, .connectionsOpen: .inUse
+        case .exchangeIncomplete: .incomplete
         case .database(let condition):
             switch condition {
-            case .wrongKey, .unknownKey: .couldNotUnlock
+            case .wrongKey, .unknownKey, .shredded: .couldNotUnlock
             default: .damaged
             }
         case .engineIsNotSQLCipher, .engineSettingRefused: .engine
@@ -125,6 +132,9 @@ public struct StrongroomError: ReportableError, Equatable {
         case .profileExists: "there is a profile of this name already"
         case .profileNameInvalid(let problem): "a profile name \(problem.rule)"
         case .profileInUse(let process): "\(Self.name(of: process)) has this profile open"
+        case .connectionsOpen: "a database snapshot or a connection of the app's own holds the database open"
+        case .exchangeIncomplete:
+            "the database is under its new key, and the open connections could not be brought to it"
         case .database(let condition): condition.summary
         case .engineIsNotSQLCipher:
             "the SQL engine of this process is not SQLCipher 4.5.6 or newer; nothing was written"
@@ -150,6 +160,8 @@ public struct StrongroomError: ReportableError, Equatable {
         case .profileExists: "choose another name"
         case .profileNameInvalid: "choose a name of 1 to \(ProfileName.maximumCharacters) visible characters"
         case .profileInUse: "close the application that has it open, then try again"
+        case .connectionsOpen: "release it and rotate again; nothing was changed"
+        case .exchangeIncomplete: "close the profile and open it again; nothing was lost"
         case .database(let condition): condition.hint
         case .engineIsNotSQLCipher: "link SQLCipher's static archive (libsqlcipher-dev), as Strongroom's package does"
         case .engineSettingRefused: "use SQLCipher as Debian builds it"

@@ -130,11 +130,11 @@ private struct Verification: Sendable {
         let first = try diagnosis.ofFirstPage()
         switch first {
         // A file that is not this database's has no pages of ours to list.
-        case .missing, .plaintext, .unknownKey, .keyOfAnotherDatabase, .wrongKey, .rolledBack:
+        case .missing, .plaintext, .unknownKey, .keyOfAnotherDatabase, .wrongKey, .rolledBack, .shredded:
             return report(first, format: format, scan: nil, wal: nil)
         case .healthy, .headerDamaged, .pagesDamaged, .truncated, .walDamaged: break
         }
-        guard let active = diagnosis.envelope.activeDataKey else {
+        guard let active = try files.keyInForce(diagnosis.envelope) else {
             return report(.unknownKey, format: nil, scan: nil, wal: nil)
         }
         let scan = try diagnosis.scan(DataFile(files.main), under: active) { done in

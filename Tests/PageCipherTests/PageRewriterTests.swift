@@ -79,7 +79,8 @@ import Testing
         let target = directory.appending("target-\(UUID().uuidString).db")
         let file = try NewDataFile(target)
         try PageRewriter.rewrite(
-            PageSource(DataFile(source), pageSize: format.layout.size), into: file, layout: format.layout, workers: workers,
+            PageSource(DataFile(source), pageSize: format.layout.size), into: file, layout: format.layout,
+            workers: workers,
             makeOldKey: { try Key.old.pageKey(format.layout) }, makeNewKey: { try Key.new.pageKey(format.layout) })
         try file.sync()
         return target

@@ -21,6 +21,8 @@ struct TestHelper {
         case "memory": try memory(arguments)
         case "snapshots": try await snapshots(arguments)
         case "restores": try await restores(arguments)
+        case "rotations": try await rotations(arguments)
+        case "fleets": try await fleets(arguments)
         case "hold-sqlite": try holdSQLite(arguments)
         case "hardening": showHardening(arguments.contains("hardened"))
         default: exit(64)
@@ -175,6 +177,26 @@ struct TestHelper {
             say("added")
             _ = try await store.restoreSnapshot(snapshot)
             say("restored")
+        }
+    }
+
+    /// rotations STORE KEY PROFILE: writes as fast as it can, and moves the open profile to one key after the other. Prints `row N` for
+    /// each row that was committed, and `rotated N` for each generation.
+    static func rotations(_ arguments: [String]) async throws {
+        let store = try open(arguments)
+        let profile = try store.openProfile(arguments[3])
+        _ = writeInBackground(profile.database, isQuiet: false)
+        while true { say("rotated \(try await profile.rotateDataKey().generation)") }
+    }
+
+    /// fleets STORE KEY PROFILE: as rotations, with every database of the store each time. Prints `fleet N FAILED`.
+    static func fleets(_ arguments: [String]) async throws {
+        let store = try open(arguments)
+        let profile = try store.openProfile(arguments[3])
+        _ = writeInBackground(profile.database, isQuiet: false)
+        while true {
+            let report = try await store.rotateAllDataKeys()
+            say("fleet \(report.rotated.count + report.doneBefore) \(report.failed.count)")
         }
     }
 

@@ -1,0 +1,151 @@
+// A new data key for a profile that is read and written meanwhile: docs/decisions/0013-exchange-under-open-connections.md.
+
+import DurableFiles
+import Foundation
+import GRDB
+import Keyring
+import PageCipher
+import Synchronization
+
+/// One rotation of one open profile.
+struct RotationOfOpenProfile {
+    private let profile: Profile
+    private let open: OpenDatabase<DatabasePool>
+    private let rotation: String?
+    private let progress: @Sendable (RotationProgress) -> Void
+
+    private var files: DatabaseFiles { open.files }
+    private var database: DatabasePool { open.writer }
+
+    /// So few pages are caught up with while everybody waits.
+    private static let pagesWorthWaiting = 64
+    /// A writer that is always faster than the rotation is made to wait after so many rounds.
+    private static let rounds = 8
+
+    init(_ profile: Profile, in rotation: String?, _ progress: @Sendable @escaping (RotationProgress) -> Void) {
+        self.profile = profile
+        open = profile.open
+        self.rotation = rotation
+        self.progress = progress
+    }
+
+    func run() throws -> DataKeyRotationReport {
+        let start = ContinuousClock.now
+        let staysOpen = try open.holdOpen()
+        defer { staysOpen.release() }
+        let keys = try open.keyring.keysForRotation(of: open.rotationState.envelope, in: rotation)
+        open.note(keys.envelope)
+        // What is in force at the end stays, with the connections that use it.
+        let isNewInForce = Mutex(false)
+        defer { (isNewInForce.withLock { $0 } ? keys.old : keys.new).secret.wipe() }
+        defer { if !isNewInForce.withLock({ $0 }) { try? DurableFiles.remove(files.rotating) } }
+
+        let target = try RotationFile(files, from: keys.old, to: keys.new)
+        var moment = try nextMoment(after: nil)
+        let pages = try target.write(moment.pages(under: keys.old), progress)
+        var caughtUp = 0
+        for _ in 0..<Self.rounds {
+            let next = try nextMoment(after: moment)
+            let changed = try next.pagesChanged(since: moment, under: keys.old)
+            moment = next
+            guard !changed.isEmpty else { break }
+            progress(RotationProgress(phase: .catchingUp, pages: changed.count, totalPages: pages))
+            try target.write(pages: changed, of: moment.pages(under: keys.old))
+            caughtUp += changed.count
+            if changed.count <= Self.pagesWorthWaiting { break }
+            if Task.isCancelled { throw StrongroomError(.cancelled) }
+        }
+        progress(RotationProgress(phase: .exchanging, pages: 0, totalPages: pages))
+        let (last, held) = try finish(keys, target, moment) { isNewInForce.withLock { $0 = true } }
+        return DataKeyRotationReport(
+            keys, scope: files.scope, pages: pages, pagesCaughtUp: caughtUp + last, held: held,
+            took: ContinuousClock.now - start)
+    }
+
+    /// Holds the database still as it is now, and only then lets the earlier moment go: so no change in between is lost.
+    private func nextMoment(after earlier: HeldMoment?) throws -> HeldMoment {
+        let reader = try StrongroomError.wrapping(.query, files.main) { try open.makeReader() }
+        return try StrongroomError.wrapping(.query, files.main) {
+            try database.writeWithoutTransaction { _ in try HeldMoment(files, reader) }
+        }
+    }
+
+    /// The last pages, the exchange of the file, and the connections brought to it, while readers and writers wait.
+    ///
+    /// - Parameter decided: called when the new file has taken the old one's place.
+    /// - Returns: how many pages were caught up with, and how long everybody waited.
+    private func finish(
+        _ keys: RotationKeys, _ target: RotationFile, _ moment: HeldMoment, decided: () -> Void
+    ) throws -> (pages: Int, held: Duration) {
+        try StrongroomError.wrapping(.query, files.main) {
+            try database.barrierWriteWithoutTransaction { db in
+                let start = ContinuousClock.now
+                let last = try HeldMoment(files, nil)
+                let changed = try last.pagesChanged(since: moment, under: keys.old)
+                if !changed.isEmpty { try target.write(pages: changed, of: last.pages(under: keys.old)) }
+                moment.release()
+                database.invalidateReadOnlyConnections()
+                try ConnectionExchange.leaveWAL(db, files)
+                do {
+                    if Task.isCancelled { throw StrongroomError(.cancelled) }
+                    try target.takeItsPlace()
+                } catch {
+                    try Engine.settle(db)
+                    throw error
+                }
+                decided()
+                do {
+                    try DurableFiles.syncDirectory(files.directory)
+                    try ConnectionExchange.follow(db, files, from: keys.old, to: keys.new)
+                    open.exchanged(to: keys.new)
+                    open.note(
+                        try open.keyring.activateDataKey(
+                            generation: keys.new.info.generation, of: open.rotationState.envelope))
+                } catch {
+                    // Nothing may be written any more that the file at this path does not get.
+                    ConnectionExchange.cutOff(db)
+                    open.exchangeFailed()
+                    throw StrongroomError(.exchangeIncomplete, files.main)
+                }
+                return (changed.count, ContinuousClock.now - start)
+            }
+        }
+    }
+}
+
+/// A moment at which the database stands still for whoever copies it, while it goes on being written.
+private final class HeldMoment {
+    private let files: DatabaseFiles
+    private let mark: WALMark
+    private let pin: DatabasePin<Void>?
+    private let reader: DatabaseQueue?
+
+    /// Called while nobody writes.
+    ///
+    /// - Parameter reader: a connection whose read transaction is to hold the moment; nil where nobody writes until it is over.
+    init(_ files: DatabaseFiles, _ reader: DatabaseQueue?) throws {
+        self.files = files
+        self.reader = reader
+        mark = try files.walMark()
+        // A transaction begins with the first read. It is the last thing here that may fail, so that none is left behind.
+        pin = try reader.map { try DatabasePin($0) { _ = try Bookkeeping.epoch($0) } }
+    }
+
+    deinit { release() }
+
+    func release() {
+        pin?.release()
+        try? reader?.close()
+    }
+
+    func pages(under key: DataKey) throws -> PageSource {
+        try PageSource(DataFile(files.main), wal: wal(), at: mark, authenticator: key.makePageAuthenticator())
+    }
+
+    func pagesChanged(since earlier: HeldMoment, under key: DataKey) throws -> [Int] {
+        try PageSource.pagesChanged(
+            in: wal(), from: earlier.mark, to: mark, authenticator: key.makePageAuthenticator())
+    }
+
+    private func wal() throws -> DataFile? { try StrictFiles.exists(files.wal) ? DataFile(files.wal) : nil }
+}

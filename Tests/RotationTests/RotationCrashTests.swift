@@ -1,0 +1,193 @@
+import Foundation
+import GRDB
+import SystemPackage
+import TestSupport
+import Testing
+
+@testable import DurableFiles
+@testable import Keyring
+@testable import Strongroom
+
+/// Every state of the disk that a power loss may leave of a rotation, and every system call failing in turn.
+@Suite struct RotationCrashTests {
+    /// Small pages, so that a database has several of them and few sectors.
+    static func sample() throws -> RotationStore { try RotationStore(rows: 6, policy: [("size: 4096", "size: 1024")]) }
+
+    /// The states that `change` may leave of the whole store, each opened.
+    static func enumerate(
+        _ name: String, _ sample: RotationStore, _ change: () async throws -> Void,
+        check: (Store, FilePath) async throws -> String
+    ) async throws -> [String: Int] {
+        let root = sample.test.directory.path
+        let initial = try TestFiles.snapshot(root, ignoring: ["-shm"])
+        let probe = RecordingProbe()
+        try await SystemCalls.$probe.withValue(probe) { try await change() }
+        return try await enumerate(name, initial, probe.effects, root, check: check)
+    }
+
+    static func enumerate(
+        _ name: String, _ initial: [String: [UInt8]], _ effects: [DiskEffect], _ root: FilePath,
+        check: (Store, FilePath) async throws -> String
+    ) async throws -> [String: Int] {
+        let states = CrashEnumerator(initial: initial, effects: effects).states()
+        var outcomes: [String: Int] = [:]
+        for state in states {
+            let directory = try TemporaryDirectory()
+            try state.materialise(at: directory.path, insteadOf: root)
+            let store = try Store.openWithoutGlobal(
+                at: directory.appending("store"), with: .keyFile(directory.appending("key")))
+            outcomes[try await check(store, directory.path), default: 0] += 1
+            try store.lock()
+        }
+        print("crash enumeration, \(name): \(states.count) disk states: \(outcomes)")
+        return outcomes
+    }
+
+    static func rows(_ sample: RotationStore, _ store: Store) throws -> Int {
+        let profile = try store.openProfile(sample.info)
+        defer { try? profile.close() }
+        return try profile.database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM t") ?? 0 }
+    }
+
+    /// Opens the profile as whoever comes next does; then nothing of the rotation is left half done.
+    private func settle(_ sample: RotationStore, _ store: Store) throws -> String {
+        #expect(try Self.rows(sample, store) == 6)
+        let files = DatabaseFiles(sample.scope, in: store.directory)
+        let envelope = try store.keyring.envelope(for: sample.scope)
+        #expect(try sample.keyID(files.main) == envelope.activeDataKey?.keyID)
+        #expect(try !StrictFiles.exists(files.rotating))
+        #expect(envelope.dataKeys.allSatisfy { $0.state != .destroyed })
+        #expect(try store.verify(sample.info).isHealthy)
+        return envelope.dataKeys.map(\.state.rawValue).joined(separator: " ")
+    }
+
+    @Test func rotatingADataKey() async throws {
+        let sample = try Self.sample()
+        // One state of each kind in which something is left to be settled.
+        let interrupted = Shared<[String: (files: [String: [UInt8]], root: FilePath)]>([:])
+        let seen = Shared(0)
+        let outcomes = try await Self.enumerate("data rotation", sample) {
+            try await sample.store.rotateDataKey(of: sample.scope)
+        } check: { store, directory in
+            let files = DatabaseFiles(sample.scope, in: store.directory)
+            let envelope = try store.keyring.envelope(for: sample.scope)
+            let kind =
+                try files.keyInForce(envelope)?.state == .pending
+                ? "exchanged" : StrictFiles.exists(files.rotating) ? "copied" : nil
+            if let kind, interrupted.value[kind] == nil {
+                let state = (try TestFiles.snapshot(directory, ignoring: ["-shm"]), directory)
+                interrupted.change { $0[kind] = state }
+            }
+            let outcome = try settle(sample, store)
+            // And again, from whatever state that was; from some of them, because it takes long.
+            guard
+                seen.change({
+                    $0 += 1; return $0
+                }) % 4 == 0
+            else { return outcome }
+            let report = try await store.rotateDataKey(of: sample.scope)
+            #expect(report.generation <= 3)
+            #expect(try settle(sample, store).hasSuffix("active"))
+            return outcome
+        }
+        #expect(Set(outcomes.keys) == ["active", "active pending", "decryptOnly active"])
+
+        // Recovery itself, interrupted at every point: before the exchange of the file, and after it.
+        #expect(Set(interrupted.value.keys) == ["copied", "exchanged"])
+        for (kind, state) in interrupted.value {
+            let directory = try TemporaryDirectory()
+            try DiskState(state.files).materialise(at: directory.path, insteadOf: state.root)
+            let initial = try TestFiles.snapshot(directory.path, ignoring: ["-shm"])
+            let probe = RecordingProbe()
+            try SystemCalls.$probe.withValue(probe) {
+                let store = try Store.openWithoutGlobal(
+                    at: directory.appending("store"), with: .keyFile(directory.appending("key")))
+                _ = try settle(sample, store)
+                try store.lock()
+            }
+            let again = try await Self.enumerate(
+                "recovery of a data rotation, \(kind)", initial, probe.effects, directory.path
+            ) { store, _ in try settle(sample, store) }
+            #expect(Set(again.keys) == [kind == "copied" ? "active pending" : "decryptOnly active"])
+        }
+    }
+
+    /// The same for a profile that is open; what SQLite writes by itself is not seen here, but by the tests that kill.
+    @Test func rotatingTheKeyOfAnOpenProfile() async throws {
+        let sample = try Self.sample()
+        let profile = try sample.store.openProfile(sample.info)
+        _ = try await profile.database.writeWithoutTransaction { try $0.checkpoint(.truncate) }
+        let outcomes = try await Self.enumerate("rotation of an open profile", sample) {
+            try await profile.rotateDataKey()
+        } check: { store, _ in
+            try settle(sample, store)
+        }
+        #expect(Set(outcomes.keys) == ["active", "active pending", "decryptOnly active"])
+        try profile.close()
+    }
+
+    @Test(arguments: [Errno.noSpace, .ioError])
+    func whicheverCallOfADataRotationFails(error: Errno) async throws {
+        let sample = try Self.sample()
+        try await faults("data rotation", error, atLeast: 60) { probe in
+            let before = try sample.envelope().activeDataKey?.generation ?? 0
+            let outcome = await SystemCalls.$probe.withValue(probe) {
+                await code { try await sample.store.rotateDataKey(of: sample.scope) }
+            }
+            _ = try settle(sample, sample.store)
+            let after = try sample.envelope().activeDataKey?.generation ?? 0
+            if outcome == nil { #expect(after == before + 1) }
+            #expect(after == before || after == before + 1)
+        }
+    }
+
+    /// With the profile open: where it fails, the app goes on under the old key; or it is told to open the profile again.
+    @Test(arguments: [Errno.noSpace, .ioError])
+    func whicheverCallFailsWhileTheProfileIsOpen(error: Errno) async throws {
+        let sample = try Self.sample()
+        var written = 6
+        var told: [String: Int] = [:]
+        try await faults("rotation of an open profile", error, atLeast: 60) { probe in
+            let profile = try sample.store.openProfile(sample.info)
+            try await profile.database.write { try $0.execute(sql: "INSERT INTO t (filling) VALUES ('a')") }
+            written += 1
+            let outcome = await SystemCalls.$probe.withValue(probe) {
+                await code { try await profile.rotateDataKey() }
+            }
+            told[outcome ?? "done", default: 0] += 1
+            let write = await code {
+                try await profile.database.write { try $0.execute(sql: "INSERT INTO t (filling) VALUES ('b')") }
+            }
+            if outcome == "exchange_incomplete" {
+                #expect(write != nil, "nothing is acknowledged that is not kept")
+                let read = await code { _ = try await profile.database.read { try $0.execute(sql: "SELECT * FROM t") } }
+                #expect(read == nil, "a new connection reads what is in force")
+            } else {
+                #expect(write == nil)
+                written += 1
+            }
+            try profile.close()
+            #expect(try Self.rows(sample, sample.store) == written)
+            #expect(try sample.store.verify(sample.info).isHealthy)
+            #expect(try !StrictFiles.exists(sample.files.rotating))
+            let envelope = try sample.envelope()
+            #expect(try sample.keyID() == envelope.activeDataKey?.keyID)
+        }
+        print("what the app was told: \(told)")
+        #expect(told["exchange_incomplete"] ?? 0 > 3 && told["done"] ?? 0 >= 1)
+    }
+
+    private func faults(
+        _ name: String, _ error: Errno, atLeast minimum: Int, _ body: (FailingProbe) async throws -> Void
+    ) async throws {
+        var failed = 0
+        while failed < 2_000 {
+            let probe = FailingProbe(failing: failed + 1, with: error)
+            try await body(probe)
+            if !probe.hasFailed { break }
+            failed += 1
+        }
+        print("faults, \(name): \(failed) system calls failed with \(error)")
+        #expect(failed >= minimum)
+    }
+}
