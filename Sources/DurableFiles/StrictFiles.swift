@@ -59,6 +59,17 @@ public enum StrictFiles {
         }
     }
 
+    /// What stands at a path.
+    package enum Kind: Sendable { case regular, directory, other }
+
+    /// What is at `path` itself: a symbolic link, which is not followed, is `other`.
+    package static func kind(of path: FilePath) throws(DurableFilesError) -> Kind {
+        try DurableFilesError.wrapping(.open, path) {
+            let status = try SystemCalls.status(at: path)
+            return status.isRegular ? .regular : status.isDirectory ? .directory : .other
+        }
+    }
+
     /// Bytes at an offset of any regular file; fewer than asked for where it ends.
     public static func read(_ path: FilePath, at offset: Int, count: Int) throws(DurableFilesError) -> [UInt8] {
         try DurableFilesError.wrapping(.read, path) {

@@ -49,6 +49,13 @@ package struct WALScan: Sendable, Equatable {
         try walk(file, with: key, header: parsed, frameLength: frameLength)
     }
 
+    /// The page of the first frame and its number, whatever its check sum says; nil where there is none.
+    package static func firstFrame(of file: DataFile, pageSize: Int) throws -> (page: [UInt8], pageNumber: Int)? {
+        let bytes = try file.bytes(at: WALHeader.length, count: WALFrame.headerLength + pageSize)
+        guard bytes.count == WALFrame.headerLength + pageSize else { return nil }
+        return (Array(bytes[WALFrame.headerLength...]), WALFrame(bytes).pageNumber)
+    }
+
     private mutating func walk(
         _ file: DataFile, with key: borrowing PageAuthenticator, header: WALHeader?, frameLength: Int
     ) throws {

@@ -133,10 +133,8 @@ private struct OpenFile {
         return bytes
     }
 
-    func cutOff() {
-        _ = file.pointee.pMethods.pointee.xClose(file)
-        file.pointee.pMethods = CutOffFile.methods
-    }
+    /// What was open there stays so until the process ends: SQLite may have a part of it mapped.
+    func cutOff() { file.pointee.pMethods = CutOffFile.methods }
 }
 
 /// A file of which nothing can be read and to which nothing can be written.
@@ -145,7 +143,7 @@ private enum CutOffFile {
     nonisolated(unsafe) static let methods: UnsafePointer<sqlite3_io_methods> = {
         let methods = UnsafeMutablePointer<sqlite3_io_methods>.allocate(capacity: 1)
         methods.initialize(to: sqlite3_io_methods())
-        methods.pointee.iVersion = 1
+        methods.pointee.iVersion = 2
         methods.pointee.xClose = { _ in SQLITE_OK }
         methods.pointee.xRead = { _, _, _, _ in SQLITE_IOERR }
         methods.pointee.xWrite = { _, _, _, _ in SQLITE_IOERR }
@@ -158,6 +156,10 @@ private enum CutOffFile {
         methods.pointee.xFileControl = { _, _, _ in SQLITE_NOTFOUND }
         methods.pointee.xSectorSize = { _ in 4096 }
         methods.pointee.xDeviceCharacteristics = { _ in 0 }
+        methods.pointee.xShmMap = { _, _, _, _, _ in SQLITE_IOERR }
+        methods.pointee.xShmLock = { _, _, _, _ in SQLITE_IOERR }
+        methods.pointee.xShmBarrier = { _ in }
+        methods.pointee.xShmUnmap = { _, _ in SQLITE_OK }
         return UnsafePointer(methods)
     }()
 }

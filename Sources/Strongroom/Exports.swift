@@ -11,6 +11,8 @@
 @_exported public import enum Keyring.KeyState
 @_exported public import struct Keyring.ProfileID
 @_exported public import struct Keyring.RootKeyInfo
+@_exported public import struct Keyring.RecoveryKey
+@_exported public import struct Keyring.RotationInfo
 @_exported public import class Keyring.UnlockSecret
 @_exported public import struct Keyring.UnlockerInfo
 @_exported public import enum Secrets.ProcessHardening

@@ -26,7 +26,10 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
     private let holds = DispatchGroup()
 
     /// What the key of the open file is, in numbers.
-    var dataKeyInfo: DataKeyInfo { keys.current.info }
+    var dataKeyInfo: DataKeyInfo {
+        let info = keys.current.info
+        return envelope.withLock { $0.dataKey(info.keyID) } ?? info
+    }
 
     /// Opens the database whose lock is held already.
     ///
@@ -141,8 +144,8 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
     enum ExchangeOutcome { case none, done, incomplete }
 
     /// What a rotation of the open database needs to know.
-    var rotationState: (envelope: Envelope, key: DataKey, policy: KeyPolicy) {
-        (envelope.withLock { $0 }, keys.current, policy)
+    var rotationState: (envelope: Envelope, key: DataKey) {
+        (envelope.withLock { $0 }, keys.current)
     }
 
     /// Notes the envelope as a rotation has left it.

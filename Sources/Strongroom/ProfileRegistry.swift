@@ -18,6 +18,8 @@ public struct ProfileInfo: Sendable, Hashable {
 enum ProfileRegistry {
     private static let table = "_strongroom_profiles"
     private static let sequenceName = "keyring_sequence"
+    private static let backupDateName = "keyring_backup_date"
+    private static let backupSequenceName = "keyring_backup_sequence"
 
     static func create(in queue: DatabaseQueue, keyringSequence: Int) throws {
         try queue.write { db in
@@ -34,6 +36,19 @@ enum ProfileRegistry {
     static func keyringSequence(_ db: Database) throws -> Int { try Bookkeeping.value(sequenceName, db) ?? 0 }
     static func setKeyringSequence(_ sequence: Int, _ db: Database) throws {
         try Bookkeeping.set(sequenceName, to: sequence, db)
+    }
+
+    /// When the keyring was last backed up, and its sequence then.
+    static func lastBackup(_ db: Database) throws -> (date: Date, sequence: Int)? {
+        guard let date = try Bookkeeping.value(backupDateName, db),
+            let sequence = try Bookkeeping.value(backupSequenceName, db)
+        else { return nil }
+        return (Date(timeIntervalSince1970: Double(date)), sequence)
+    }
+
+    static func setLastBackup(_ date: Date, sequence: Int, _ db: Database) throws {
+        try Bookkeeping.set(backupDateName, to: Int(date.timeIntervalSince1970), db)
+        try Bookkeeping.set(backupSequenceName, to: sequence, db)
     }
 
     static func all(_ db: Database) throws -> [ProfileInfo] {

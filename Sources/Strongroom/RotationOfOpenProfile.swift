@@ -33,7 +33,7 @@ struct RotationOfOpenProfile {
         let start = ContinuousClock.now
         let staysOpen = try open.holdOpen()
         defer { staysOpen.release() }
-        let keys = try open.keyring.keysForRotation(of: open.rotationState.envelope, in: rotation)
+        let keys = try open.keyring.keysForRotation(of: currentEnvelope(), in: rotation)
         open.note(keys.envelope)
         // What is in force at the end stays, with the connections that use it.
         let isNewInForce = Mutex(false)
@@ -57,9 +57,18 @@ struct RotationOfOpenProfile {
         }
         progress(RotationProgress(phase: .exchanging, pages: 0, totalPages: pages))
         let (last, held) = try finish(keys, target, moment) { isNewInForce.withLock { $0 = true } }
+        // Should this fail, everybody goes on under the new key, and whoever opens the database next does it.
+        open.note(try open.keyring.activateDataKey(generation: keys.new.info.generation, of: keys.envelope))
         return DataKeyRotationReport(
             keys, scope: files.scope, pages: pages, pagesCaughtUp: caughtUp + last, held: held,
             took: ContinuousClock.now - start)
+    }
+
+    /// The envelope, with the key active that the database is under: the last rotation may have failed in its last step.
+    private func currentEnvelope() throws -> Envelope {
+        let (envelope, key) = open.rotationState
+        guard envelope.dataKey(key.info.keyID)?.state == .pending else { return envelope }
+        return try open.keyring.activateDataKey(generation: key.info.generation, of: envelope)
     }
 
     /// Holds the database still as it is now, and only then lets the earlier moment go: so no change in between is lost.
@@ -98,9 +107,6 @@ struct RotationOfOpenProfile {
                     try DurableFiles.syncDirectory(files.directory)
                     try ConnectionExchange.follow(db, files, from: keys.old, to: keys.new)
                     open.exchanged(to: keys.new)
-                    open.note(
-                        try open.keyring.activateDataKey(
-                            generation: keys.new.info.generation, of: open.rotationState.envelope))
                 } catch {
                     // Nothing may be written any more that the file at this path does not get.
                     ConnectionExchange.cutOff(db)

@@ -62,6 +62,26 @@ def open_root(document, unlocker):
     return unseal(b64(recipient["rootKey"]), wrapping, "root-key", ring, unlocker["id"], "1")
 
 
+def check_recovery_key():
+    """docs/formats/recovery-key.md: the texts of the private key 00 01 ... 1f, as the tests of the keyring have them."""
+    private = bytes(range(32))
+    raw = serialization.Encoding.Raw, serialization.PublicFormat.Raw
+    public = X25519PrivateKey.from_private_bytes(private).public_key().public_bytes(*raw)
+
+    def text(prefix, key):
+        digits = base64.b32encode(key + hashlib.sha256(prefix.encode() + key).digest()[:3]).decode().lower()
+        return prefix + "-".join(digits[i : i + 4] for i in range(0, len(digits), 4))
+
+    summed = private + hashlib.sha256(b"srkey1-" + private).digest()[:4]
+    consonants, vowels = "bdfghjklmnprstvz", "aiou"
+    values = [int.from_bytes(summed[i : i + 2], "big") for i in range(0, 36, 2)]
+    words = " ".join(consonants[v >> 12 & 15] + vowels[v >> 10 & 3] + consonants[v >> 6 & 15] + vowels[v >> 4 & 3]
+                     + consonants[v & 15] for v in values)
+    tests = (HERE.parent.parent.parent / "Tests/KeyringTests/RecoveryKeyTests.swift").read_text()
+    for expected in (public.hex(), text("srkey1-", private), text("srpub1-", public), words):
+        assert expected in tests, expected
+
+
 def check_pages(database, name, tag_length, size=1024):
     """docs/formats/page.md: the tag of every page, and the SQLite header that page 1 decrypts to."""
     key, salt = bytes(range(32)), bytes(range(0x40, 0x50))
@@ -123,6 +143,7 @@ def main():
     for name, tag_length in (("sha512", 64), ("sha256", 32)):
         check_pages((HERE / f"page-{name}.db").read_bytes(), name, tag_length)
     check_snapshot((HERE / "snapshot-v1.db").read_bytes(), (HERE / "snapshot-v1.json").read_bytes())
+    check_recovery_key()
     print("vectors open")
 
 

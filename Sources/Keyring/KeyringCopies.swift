@@ -1,0 +1,101 @@
+// Envelopes on their way between a keyring and its backup. Nothing is unsealed on the way out; on the way back what is sealed under
+// a root key of that time is sealed anew.
+
+import CryptoPrimitives
+import DurableFiles
+import Foundation
+package import SystemPackage
+
+extension UnlockedKeyring {
+    /// Copies the sealed files of this keyring into a new directory: envelopes, certificates, and the keyring's own file last, so that
+    /// a copy that was interrupted is none.
+    ///
+    /// - Returns: how many envelopes there are, and which of them cannot be used and were copied as they are.
+    package func copySealedFiles(to target: FilePath) throws -> (envelopes: Int, unusable: [RewrapFailure]) {
+        try DurableFiles.createDirectory(target)
+        var unusable: [RewrapFailure] = []
+        var count = 0
+        try DurableFiles.createDirectory(LockedKeyring.envelopesPath(in: target))
+        try forEachScope { scopes in
+            var files: [(path: FilePath, bytes: [UInt8])] = []
+            for scope in scopes {
+                do { _ = try envelope(for: scope) } catch let error as KeyringError {
+                    unusable.append(RewrapFailure(scope: scope, code: error.code))
+                }
+                let bytes = try StrictFiles.read(path(of: scope), limit: EnvelopeDocument.maximumBytes)
+                files.append((LockedKeyring.envelopesPath(in: target).appending("\(scope).json"), bytes))
+            }
+            try DurableFiles.replaceAll(files)
+            count += scopes.count
+        }
+        try copyDirectory("certificates", to: target)
+        let bytes = try withFileLock {
+            try readVerified()
+            return try StrictFiles.read(
+                LockedKeyring.path(in: directory), limit: KeyringDocument.maximumBytes)
+        }
+        try DurableFiles.replace(LockedKeyring.path(in: target), with: bytes)
+        return (count, unusable)
+    }
+
+    private func copyDirectory(_ name: String, to target: FilePath) throws {
+        let source = directory.appending(name)
+        guard try StrictFiles.exists(source) else { return }
+        try DurableFiles.createDirectory(target.appending(name))
+        let reader = try DirectoryReader(source)
+        while case let names = try reader.next(256), !names.isEmpty {
+            try DurableFiles.replaceAll(
+                names.filter { $0.hasSuffix(".json") }.map { file in
+                    (
+                        target.appending(name).appending(file),
+                        try StrictFiles.read(source.appending(file), limit: EnvelopeDocument.maximumBytes)
+                    )
+                })
+        }
+    }
+
+    /// Puts an envelope of a backup in the place of one that is missing or cannot be used, sealed under the active root key.
+    package func adopt(_ envelope: Envelope, from backup: UnlockedKeyring) throws {
+        guard backup.id == id else { throw KeyringError(.belongsToAnotherKeyring(.envelope)) }
+        try withFileLock {
+            let root = try currentRootVersion()
+            var document = envelope.document
+            for index in document.keys.indices where document.keys[index].dataKey != nil {
+                let key = try backup.dataKey(generation: document.keys[index].generation, of: envelope)
+                let sealed = try key.secret.withSecret {
+                    try seal(
+                        $0, scope: envelope.scope, generation: key.info.generation, state: key.info.state,
+                        keyID: key.info.keyID, root: root)
+                }
+                guard let sealed else { throw KeyringError(.locked) }
+                document.keys[index].dataKey = Data(sealed)
+            }
+            document.sequence += 1
+            document.updated = DocumentCoding.now()
+            _ = try write(document, scope: envelope.scope, root: root)
+        }
+    }
+
+    /// Lets the keyring's sequence be above one that was seen, so that an older file that turns up later is noticed.
+    package func raiseSequence(above seen: Int) throws {
+        try withFileLock {
+            var document = try readVerified()
+            guard document.sequence <= seen else { return }
+            document.sequence = seen
+            try write(document)
+        }
+    }
+}
+
+extension LockedKeyring {
+    /// Where the file of a keyring stands.
+    package var path: FilePath { Self.path(in: directory) }
+
+    /// Makes a keyring directory with the file of another one, whose content must open already.
+    package static func install(_ backup: UnlockedKeyring, in directory: FilePath) throws {
+        try DurableFiles.createDirectory(directory, allowExisting: true)
+        try DurableFiles.createDirectory(envelopesPath(in: directory), allowExisting: true)
+        let bytes = try StrictFiles.read(path(in: backup.directory), limit: KeyringDocument.maximumBytes)
+        try DurableFiles.replace(path(in: directory), with: bytes)
+    }
+}

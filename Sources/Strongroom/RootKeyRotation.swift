@@ -1,0 +1,115 @@
+// A new root key, and everything of the store that is under an older one written again: docs/formats/keyring.md.
+
+import DurableFiles
+import Foundation
+import Keyring
+import Snapshots
+import SystemPackage
+
+/// How far a rotation of the root key is.
+public struct RootKeyRotationProgress: Sendable, Hashable {
+    /// Envelopes done.
+    public let envelopes: Int
+    /// Envelopes in all.
+    public let totalEnvelopes: Int
+}
+
+/// What a rotation of the root key did.
+public struct RootKeyRotationReport: Sendable, Codable {
+    /// A file that could not be put under the new root key, so that the old one stays.
+    public struct Failure: Sendable, Codable, Hashable {
+        /// `global` or a profile's id; `store` for the store itself.
+        public let scope: String
+        /// The code of the error: see the runbook.
+        public let code: String
+    }
+
+    /// The version of the root key now.
+    public let version: Int
+    /// Whether it went on with a rotation that was interrupted.
+    public let isResumed: Bool
+    /// How many unlockers the new root key is sealed to: all there are.
+    public let unlockers: Int
+    /// How many envelopes there are.
+    public let envelopes: Int
+    /// The older root keys that are gone now.
+    public let destroyedVersions: [Int]
+    /// What could not be done; the older root keys stay for as long as there is any.
+    public let failed: [Failure]
+    /// How long it took, in milliseconds.
+    public let milliseconds: Int
+}
+
+extension Store {
+    /// Makes a new root key, sealed to every unlocker there is, and puts everything under it; then the older ones are destroyed. One
+    /// that was interrupted goes on.
+    ///
+    /// Databases, snapshots and their keys stay as they are. Other processes that have the store open go on.
+    ///
+    /// - Parameter progress: called now and then.
+    /// - Throws: `KeyringError.rotationBlocked` where a snapshot, a restore or another rotation is under way; `KeyringError` and
+    ///   `DurableFilesError`, after which it can go on. What single files are wrong with is in the report.
+    @discardableResult
+    public func rotateRootKey(
+        progress: @Sendable @escaping (RootKeyRotationProgress) -> Void = { _ in }
+    ) async throws -> RootKeyRotationReport {
+        try await BlockingWork.run {
+            let start = ContinuousClock.now
+            let lock = try self.beginRotation()
+            defer { lock.release() }
+            let (_, isResumed) = try self.changingKeyring { try self.keyring.begin(.root) }
+            let before = self.keyring.rootKeyInfos
+            var envelopes = 0
+            var failed: [RootKeyRotationReport.Failure] = []
+            for failure in try self.keyring.rewrapEnvelopes(progress: { done in
+                envelopes = done.total
+                progress(RootKeyRotationProgress(envelopes: done.done, totalEnvelopes: done.total))
+            }) {
+                failed.append(.init(scope: failure.scope.description, code: failure.code))
+            }
+            failed += try self.renewDocuments()
+            let isComplete = try failed.isEmpty && self.keyring.envelopesUnderOlderRootKeys() == 0
+            try self.changingKeyring { try self.keyring.endRootRotation(destroyingOlder: isComplete) }
+            let after = self.keyring.rootKeyInfos
+            let version = after.last?.version ?? 0
+            self.logger.notice("root_key_rotated", metadata: ["version": "\(version)"])
+            return RootKeyRotationReport(
+                version: version, isResumed: isResumed, unlockers: self.keyring.unlockers.count, envelopes: envelopes,
+                destroyedVersions: zip(before, after).filter { $0.state != .destroyed && $1.state == .destroyed }
+                    .map(\.0.version),
+                failed: failed, milliseconds: Int((ContinuousClock.now - start) / .milliseconds(1)))
+        }
+    }
+
+    /// Puts what is not an envelope under the active root key: the store's own file, restores that are to be finished, certificates.
+    private func renewDocuments() throws -> [RootKeyRotationReport.Failure] {
+        var failed: [RootKeyRotationReport.Failure] = []
+        func attempt(_ scope: String, _ body: () throws -> Void) throws {
+            do { try body() } catch let error as any ReportableError {
+                failed.append(.init(scope: scope, code: error.code))
+            }
+        }
+        try attempt("store") { try keyring.renew(StoreDocument.self, at: Self.documentPath(in: directory)) }
+        try renewRestore(.global, attempt)
+        let reader = try DirectoryReader(DatabaseFiles.profilesDirectory(in: directory))
+        while case let names = try reader.next(256), !names.isEmpty {
+            for id in names.compactMap({ ProfileID($0) }) { try renewRestore(.profile(id), attempt) }
+        }
+        try RetirementCertificate.forEach(in: keyring.directory) { path in
+            try attempt("certificate") { try keyring.renew(RetirementCertificate.self, at: path) }
+        }
+        return failed
+    }
+
+    /// Whoever opens the database may be finishing the restore at this moment, so its lock is taken first.
+    private func renewRestore(_ scope: KeyScope, _ attempt: (String, () throws -> Void) throws -> Void) throws {
+        let files = DatabaseFiles(scope, in: directory)
+        guard try StrictFiles.exists(files.restoreJournal) else { return }
+        try attempt(scope.description) {
+            let lock = try scope == .global ? lockGlobal(files) : lockProfile(files)
+            defer { lock.release() }
+            guard try StrictFiles.exists(files.restoreJournal) else { return }
+            try keyring.renew(RestoreJournal.self, at: files.restoreJournal)
+        }
+    }
+}
