@@ -59,7 +59,9 @@ let rooms: [Target] = [
         swiftSettings: strict),
     .executableTarget(
         name: "StrongroomCLI",
-        dependencies: ["ErrorReporting", "Keyring", "Strongroom", "TextTable", arguments, grdb, logging],
+        dependencies: [
+            "DurableFiles", "ErrorReporting", "Keyring", "Strongroom", "TextTable", arguments, grdb, logging,
+        ],
         swiftSettings: strict),
     .executableTarget(
         name: "StrongroomBench",

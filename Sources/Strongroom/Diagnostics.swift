@@ -89,7 +89,7 @@ extension Store {
     /// then show as damaged, so it is looked at again before that is said.
     public func diagnostics(profile: ProfileInfo? = nil, now: Date = Date()) throws -> Diagnostics {
         let versions = try Engine.versions()
-        let status = try keyStatus(now: now)
+        let status = try keyStatus(now: now, countingFiles: false)
         let registered = Set(try profiles().map(\.id.description))
         let directories = try DurableFiles.names(in: DatabaseFiles.profilesDirectory(in: directory))
         let root = status.rootKeys.first { $0.state == .active }

@@ -75,7 +75,7 @@ struct FilesUnderKeys {
         let first = try file.bytes(at: 0, count: KeyID.length)
         if let named = keys.first(where: { $0.info.keyID.bytes == first }) { return named.info.generation }
         let length = try file.length()
-        return try keys.first { key in
+        return try keys.filter(\.canAuthenticate).first { key in
             let size = key.info.pageFormat.size
             let last = length / size
             let numbers = Set([1, 2, 3, 4, last].filter { (1...max(1, last)).contains($0) })
@@ -86,7 +86,7 @@ struct FilesUnderKeys {
     }
 
     private func generation(ofWAL file: DataFile) throws -> Int? {
-        try keys.first { key in
+        try keys.filter(\.canAuthenticate).first { key in
             let size = key.info.pageFormat.size
             guard let frame = try WALScan.firstFrame(of: file, pageSize: size) else { return false }
             return key.isAuthentic(frame.page, number: frame.pageNumber)
@@ -98,6 +98,13 @@ struct FilesUnderKeys {
 private final class CandidateKey {
     let info: DataKeyInfo
     private let authenticator: PageAuthenticator?
+
+    var canAuthenticate: Bool {
+        switch authenticator {
+        case .some: true
+        case nil: false
+        }
+    }
 
     init(_ info: DataKeyInfo, _ key: DataKey?) throws {
         self.info = info

@@ -23,6 +23,27 @@ public struct KeyStatus: Sendable, Codable {
         public let isDue: Bool
         /// What the files under it begin with: 32 hex digits.
         public let keyId: String
+        /// How many files begin with that: the database, snapshots, quarantined and other files; nil where they
+        /// were not looked at.
+        public let files: Int?
+        /// When it stopped being the active one.
+        public let retired: Date?
+    }
+
+    /// The SQL engine of this process.
+    public struct Engine: Sendable, Codable {
+        /// Such as `4.6.1`.
+        public let sqlcipherVersion: String
+        /// Such as `3.46.1`.
+        public let sqliteVersion: String
+    }
+
+    /// The last backup of the keyring that this store knows of.
+    public struct Backup: Sendable, Codable {
+        /// When it was made.
+        public let date: Date
+        /// The keyring's sequence at that time.
+        public let keyringSequence: Int
     }
 
     /// One root key.
@@ -51,6 +72,12 @@ public struct KeyStatus: Sendable, Codable {
     public let rootKeys: [RootKey]
     /// The data keys: the global database's, then the profiles' by id.
     public let dataKeys: [DataKey]
+    /// Rotations that were begun and are not finished.
+    public let rotations: [RotationInfo]
+    /// The last backup of the keyring; nil where none was made with this store.
+    public let lastBackup: Backup?
+    /// The SQL engine of this process.
+    public let engine: Engine
     /// Databases whose envelope cannot be used, with the code of the error.
     public let unusableEnvelopes: [UnusableEnvelope]
 
@@ -64,14 +91,23 @@ public struct KeyStatus: Sendable, Codable {
 }
 
 extension Store {
-    /// The state of every key. It reads each database's envelope.
-    public func keyStatus(now: Date = Date()) throws -> KeyStatus {
+    /// The state of every key. It reads each database's envelope, and the first bytes of every file under them.
+    public func keyStatus(now: Date = Date()) throws -> KeyStatus { try keyStatus(now: now, countingFiles: true) }
+
+    func keyStatus(now: Date, countingFiles: Bool) throws -> KeyStatus {
+        let versions = try Strongroom.Engine.versions()
         let scopes = [KeyScope.global] + (try profiles().map { .profile($0.id) }).sorted { "\($0)" < "\($1)" }
         var dataKeys: [KeyStatus.DataKey] = []
         var unusable: [KeyStatus.UnusableEnvelope] = []
         for scope in scopes {
             do {
-                dataKeys += try keyring.envelope(for: scope).dataKeys.map { status(of: $0, scope: scope, now: now) }
+                let envelope = try keyring.envelope(for: scope)
+                let files =
+                    try countingFiles
+                    ? FilesUnderKeys(of: DatabaseFiles(scope, in: directory), envelope, candidates: []) : nil
+                dataKeys += envelope.dataKeys.map {
+                    status(of: $0, scope: scope, files: files?.count(under: $0.generation), now: now)
+                }
             } catch let error as any ReportableError {
                 unusable.append(.init(scope: scope.description, code: error.code))
             }
@@ -84,12 +120,15 @@ extension Store {
         }
         return KeyStatus(
             keyringId: keyring.id, keyringSequence: keyring.sequence, unlockers: keyring.unlockers,
-            openedBy: keyring.openedBy, rootKeys: rootKeys, dataKeys: dataKeys, unusableEnvelopes: unusable)
+            openedBy: keyring.openedBy, rootKeys: rootKeys, dataKeys: dataKeys, rotations: keyring.rotations,
+            lastBackup: try lastBackup().map { .init(date: $0.date, keyringSequence: $0.sequence) },
+            engine: .init(sqlcipherVersion: versions.sqlcipher, sqliteVersion: versions.sqlite),
+            unusableEnvelopes: unusable)
     }
 
     /// Everything in which the store's keys do not follow its policy.
     public func policyViolations(now: Date = Date()) throws -> [PolicyViolation] {
-        let status = try keyStatus(now: now)
+        let status = try keyStatus(now: now, countingFiles: false)
         let posture = KeyPosture(
             unlockers: keyring.unlockerPosture,
             rootKeyAgeDays: status.rootKeys.first { $0.state == .active }?.ageDays ?? 0,
@@ -97,11 +136,12 @@ extension Store {
         return policy.violations(in: posture)
     }
 
-    private func status(of key: DataKeyInfo, scope: KeyScope, now: Date) -> KeyStatus.DataKey {
+    private func status(of key: DataKeyInfo, scope: KeyScope, files: Int?, now: Date) -> KeyStatus.DataKey {
         let age = Self.days(from: key.created, to: now)
         return KeyStatus.DataKey(
             scope: scope.description, generation: key.generation, state: key.state, created: key.created, ageDays: age,
-            isDue: key.state == .active && age > policy.maximumDataKeyAgeDays, keyId: key.keyID.description)
+            isDue: key.state == .active && age > policy.maximumDataKeyAgeDays, keyId: key.keyID.description,
+            files: files, retired: key.retired)
     }
 
     /// Whole days; none where the clock has gone backwards.

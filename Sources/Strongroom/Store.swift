@@ -276,6 +276,14 @@ public final class Store: Sendable {
         try changingKeyring { try keyring.removeUnlocker(id, policy: policy) }
     }
 
+    /// That there is an unlocker of this id.
+    ///
+    /// - Throws: `KeyringError.unlockerNotFound`.
+    public func requireUnlocker(_ id: String) throws {
+        try requireUnlocked()
+        guard keyring.unlockers.contains(where: { $0.id == id }) else { throw KeyringError(.unlockerNotFound) }
+    }
+
     /// Puts a new secret in an unlocker's place; the old one goes only after the new one has been shown to work.
     ///
     /// - Returns: the id of the new unlocker.

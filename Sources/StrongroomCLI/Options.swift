@@ -41,16 +41,27 @@ struct UnlockOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Unlock with this credential of the service manager.", valueName: "name"))
     var credential: String?
 
+    @Option(help: ArgumentHelp("Unlock with the recovery key, as text or words, in this file.", valueName: "path"))
+    var recoveryKeyFile: String?
+
+    @Option(help: ArgumentHelp("Read the recovery key from this file descriptor.", valueName: "n"))
+    var recoveryKeyFd: Int32?
+
     /// Whether a way to unlock was named, so that nothing needs to be asked for.
     var isGiven: Bool { count > 0 }
 
     private var count: Int {
-        [keyFile != nil, passphraseFd != nil, passphraseCommand != nil, credential != nil].count { $0 }
+        [
+            keyFile != nil, passphraseFd != nil, passphraseCommand != nil, credential != nil, recoveryKeyFile != nil,
+            recoveryKeyFd != nil,
+        ].count { $0 }
     }
 
     func validate() throws {
         guard count <= 1 else {
-            throw ValidationError("Give one of --key-file, --passphrase-fd, --passphrase-command, --credential.")
+            throw ValidationError(
+                "Give one of --key-file, --passphrase-fd, --passphrase-command, --credential, --recovery-key-file, --recovery-key-fd."
+            )
         }
     }
 
@@ -59,6 +70,8 @@ struct UnlockOptions: ParsableArguments {
         if let passphraseFd { return try .passphrase(SecretInput.passphrase(descriptor: passphraseFd)) }
         if let passphraseCommand { return try .passphrase(SecretInput.passphrase(command: passphraseCommand)) }
         if let credential { return try .keyFile(SecretInput.credentialPath(credential)) }
+        if let recoveryKeyFile { return try .recoveryKey(text: SecretInput.file(FilePath(recoveryKeyFile))) }
+        if let recoveryKeyFd { return try .recoveryKey(text: SecretInput.passphrase(descriptor: recoveryKeyFd)) }
         return try .passphrase(SecretInput.passphrase(prompt: "Passphrase: "))
     }
 
@@ -70,6 +83,18 @@ struct UnlockOptions: ParsableArguments {
     func withStore<Result>(_ common: CommonOptions, _ body: (Store) throws -> Result) throws -> Result {
         let store = try open(common)
         return try Self.locking(store, Swift.Result { try body(store) })
+    }
+
+    /// The same for work that goes on in the background.
+    func withStore<Result>(
+        _ common: CommonOptions, _ body: (Store) async throws -> Result
+    ) async throws -> Result {
+        let store = try open(common)
+        let result: Swift.Result<Result, any Error>
+        do {
+            result = .success(try await body(store))
+        } catch { result = .failure(error) }
+        return try Self.locking(store, result)
     }
 
     /// The same for work that goes on in the background; where only the global database is broken, without it.
@@ -171,13 +196,26 @@ struct NewUnlockerOptions: ParsableArguments {
         return secrets
     }
 
-    /// Exactly one.
-    func secret() throws -> (secret: UnlockSecret, label: String?) {
-        let given = [newKeyFile != nil, newPassphraseFd != nil, newPassphraseCommand != nil, newPassphrase].count { $0 }
-        guard given == 1, let first = try secrets().first else {
+    /// Whether any was asked for.
+    var isGiven: Bool { count > 0 }
+
+    private var count: Int {
+        [newKeyFile != nil, newPassphraseFd != nil, newPassphraseCommand != nil, newPassphrase].count { $0 }
+    }
+
+    /// That exactly one was asked for, without making or reading it.
+    func validateOne() throws -> String {
+        guard count == 1 else {
             throw ValidationError(
                 "Give one of --new-key-file, --new-passphrase, --new-passphrase-fd, --new-passphrase-command.")
         }
+        return "-"
+    }
+
+    /// Exactly one.
+    func secret() throws -> (secret: UnlockSecret, label: String?) {
+        _ = try validateOne()
+        guard let first = try secrets().first else { throw ValidationError("There is no new secret.") }
         return (first.secret, label)
     }
 

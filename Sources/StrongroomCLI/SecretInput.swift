@@ -1,6 +1,7 @@
 // Passphrases come from a terminal without echo, a file descriptor, a command's output or a credential directory; never
 // from an argument or the environment. From the first byte they are in secret memory and nowhere else.
 
+import DurableFiles
 import ErrorReporting
 import Foundation
 import Glibc
@@ -63,6 +64,11 @@ enum SecretInput {
             guard let count = readAll(descriptor, into: buffer) else { throw SecretInputError.descriptorUnreadable }
             return withoutLineEnd(buffer, count)
         }
+    }
+
+    /// What a file of ours holds that is closed to others.
+    static func file(_ path: FilePath) throws -> SecretBytes {
+        try StrictFiles.readSecret(path, limit: UnlockSecret.maximumPassphraseBytes)
     }
 
     /// What a shell command prints, without a line end at the end. It must exit with 0.

@@ -2,8 +2,9 @@ import ArgumentParser
 
 struct ProfileCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "profile", abstract: "Make, list, import, export and query profiles.",
+        commandName: "profile", abstract: "Make, list, import, export, query and shred profiles.",
         subcommands: [
             ProfileCreate.self, ProfileList.self, ProfileImport.self, ProfileExport.self, ProfileSQL.self,
+            ProfileShred.self,
         ])
 }

@@ -9,10 +9,15 @@ struct UnlockerChange: ParsableCommand {
     @OptionGroup var common: CommonOptions
     @OptionGroup var unlock: UnlockOptions
     @OptionGroup var new: NewUnlockerOptions
+    @Flag(help: "Say what would be done, and do nothing.") var dryRun = false
     @Argument(help: "The unlocker's id.") var id: String
 
     func run() throws {
-        let changed = try unlock.withStore(common) { store in
+        let changed = try unlock.withStore(common) { store -> String in
+            if dryRun {
+                try store.requireUnlocker(id)
+                return try new.validateOne()
+            }
             let (secret, label) = try new.secret()
             do {
                 return try store.changeUnlocker(id, to: secret, label: label)
@@ -22,17 +27,8 @@ struct UnlockerChange: ParsableCommand {
                 throw error
             }
         }
-        try Terminal.result(UnlockerOutput(id: changed), common) { print(changed) }
-        Terminal.noteOfWhatIsNotProtected(common)
-    }
-}
-
-extension Terminal {
-    /// What removing or changing an unlocker does not do.
-    static func noteOfWhatIsNotProtected(_ common: CommonOptions) {
-        guard !common.quiet, !common.json else { return }
-        note(
-            "This is no revocation: the old secret still opens older copies of the keyring, and who used it may have kept the root key."
-        )
+        try Terminal.result(UnlockerOutput(id: changed, isDryRun: dryRun), of: .change, common) {
+            print(dryRun ? "Would put a new unlocker in the place of \(id). Nothing was changed." : changed)
+        }
     }
 }

@@ -6,11 +6,16 @@ struct UnlockerRemove: ParsableCommand {
 
     @OptionGroup var common: CommonOptions
     @OptionGroup var unlock: UnlockOptions
+    @Flag(help: "Say what would be done, and do nothing.") var dryRun = false
     @Argument(help: "The unlocker's id.") var id: String
 
     func run() throws {
-        try unlock.withStore(common) { try $0.removeUnlocker(id) }
-        try Terminal.result(UnlockerOutput(id: id), common) { print("Removed \(id).") }
-        Terminal.noteOfWhatIsNotProtected(common)
+        try unlock.withStore(common) { store in
+            if dryRun { return try store.requireUnlocker(id) }
+            try store.removeUnlocker(id)
+        }
+        try Terminal.result(UnlockerOutput(id: id, isDryRun: dryRun), of: .change, common) {
+            print(dryRun ? "Would remove \(id). Nothing was changed." : "Removed \(id).")
+        }
     }
 }
