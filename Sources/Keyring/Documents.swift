@@ -112,8 +112,9 @@ struct KeyringDocument: Codable, Equatable {
 
 struct EnvelopeDocument: Codable, Equatable {
     static let format = "strongroom/envelope"
-    static let maximumKeys = 1_000
-    static let maximumBytes = 256 << 10
+    /// A tombstone of each stays: enough for a rotation a day in 27 years.
+    static let maximumKeys = 10_000
+    static let maximumBytes = 4 << 20
 
     struct Key: Codable, Equatable {
         let generation: Int

@@ -223,7 +223,7 @@ extension UnlockedKeyring {
             envelope = try adoptPendingDataKey(of: envelope, into: rotation)
         }
         guard let active = envelope.activeDataKey, let pending = envelope.pendingDataKey else {
-            throw StrongroomError(.database(envelope.isShredded ? .shredded : .unknownKey))
+            throw StrongroomError(.database(envelope.withoutKey))
         }
         return RotationKeys(
             envelope: envelope, old: try dataKey(generation: active.generation, of: envelope),

@@ -113,7 +113,9 @@ extension Store {
         let copying = try FileLock(
             files.copyLock, shared: true, patienceMilliseconds: Self.globalPatienceMilliseconds)
         let envelope = try keyring.envelope(for: files.scope)
-        guard let active = envelope.activeDataKey else { throw StrongroomError(.database(.unknownKey), files.main) }
+        guard let active = envelope.activeDataKey else {
+            throw StrongroomError(.database(envelope.withoutKey), files.main)
+        }
         let key = try keyring.dataKey(generation: active.generation, of: envelope)
         // Opened before SQLite opens it and closed after: closing any descriptor of a file ends every POSIX lock that this
         // process holds on it, SQLite's own among them.

@@ -182,7 +182,7 @@ private struct KeyringRestoration {
 
 extension Store {
     /// What a database says of its own epoch, read so that nothing is changed; nil where there is no such database.
-    fileprivate func epochOnDisk(of envelope: Envelope) throws -> Int? {
+    func epochOnDisk(of envelope: Envelope) throws -> Int? {
         let files = DatabaseFiles(envelope.scope, in: directory)
         guard try StrictFiles.exists(files.main), let inForce = try files.keyInForce(envelope) else { return nil }
         let condition = try Diagnosis(files: files, envelope: envelope, keyring: keyring).ofFirstPage()

@@ -51,7 +51,7 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
             guard condition == .healthy else { throw StrongroomError(.database(condition), files.main) }
         }
         guard let inForce = try files.settleRotation(envelope) else {
-            throw StrongroomError(.database(envelope.isShredded ? .shredded : .unknownKey), files.main)
+            throw StrongroomError(.database(envelope.withoutKey), files.main)
         }
         let endedInMidWrite = try files.hasPendingWAL()
         let key = try keyring.dataKey(generation: inForce.generation, of: envelope)

@@ -94,7 +94,9 @@ extension Store {
         let lock = try files.scope == .global ? lockGlobal(files) : lockProfile(files)
         defer { lock.release() }
         let envelope = try files.finishRestore(keyring.envelope(for: files.scope), keyring)
-        guard let active = envelope.activeDataKey else { throw StrongroomError(.database(.unknownKey), files.main) }
+        guard let active = envelope.activeDataKey else {
+            throw StrongroomError(.database(envelope.withoutKey), files.main)
+        }
         let key = try keyring.dataKey(generation: active.generation, of: envelope)
         defer { key.secret.wipe() }
 
@@ -177,7 +179,7 @@ extension Store {
         let scope = try scope(of: snapshot)
         let directory = try snapshotDirectory(of: scope)
         let envelope = try keyring.envelope(for: scope)
-        guard let active = envelope.activeDataKey else { throw SnapshotError(.keyUnknown(generation: 0)) }
+        guard let active = envelope.activeDataKey else { throw StrongroomError(.database(envelope.withoutKey)) }
         let key = try keyring.dataKey(generation: active.generation, of: envelope)
         defer { key.secret.wipe() }
         // Beside the snapshots, so that it is as fast or slow as a restore on this disk would be.

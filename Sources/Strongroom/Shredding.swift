@@ -5,6 +5,11 @@ public import Foundation
 import Keyring
 import Snapshots
 
+extension Envelope {
+    /// What a database is like whose envelope has no active key.
+    var withoutKey: DatabaseCondition { isShredded ? .shredded : .unknownKey }
+}
+
 /// What a shredding did.
 public struct ShredReport: Sendable, Codable {
     /// The profile's id.

@@ -60,12 +60,12 @@ import Testing
     @Test func noForgeryOpens() throws {
         for (file, open) in [(test.file, openKeyring), (envelopeFile, openEnvelope)] {
             let bytes = try TestFiles.read(file)
-            let original = try resummed(bytes)
+            let original = TestDigest.resummed(bytes)
             #expect(original == bytes)
             for index in 0..<(bytes.count - 73) {
                 var changed = bytes
                 changed[index] ^= 1 << UInt8(index % 8)
-                let reason = try outcome(resummed(changed), in: file, open)
+                let reason = try outcome(TestDigest.resummed(changed), in: file, open)
                 #expect(reason != nil, "byte \(index) of \(file.lastComponent?.string ?? "")")
             }
         }
@@ -133,7 +133,7 @@ import Testing
     @Test func anUnknownMACAlgorithmIsRefused() throws {
         let text = String(decoding: try TestFiles.read(test.file), as: UTF8.self)
         for name in ["hmac-sha512", "none"] {
-            let changed = try resummed(Array(text.replacing("mac hmac-sha256", with: "mac \(name)").utf8))
+            let changed = TestDigest.resummed(text.replacing("mac hmac-sha256", with: "mac \(name)"))
             #expect(try outcome(changed, in: test.file, openKeyring) == .unsupportedFeature(.keyring))
         }
     }
@@ -189,10 +189,4 @@ import Testing
         try FileManager.default.setAttributes([.posixPermissions: 0o750], ofItemAtPath: test.path.string)
         #expect(throws: DurableFilesError(.isOpenToOthers(mode: 0o750), test.path)) { try openKeyring() }
     }
-}
-
-/// The bytes with a check sum that fits: what somebody would write who lacks the key.
-func resummed(_ bytes: [UInt8]) throws -> [UInt8] {
-    let summed = Array(bytes.dropLast(1 + 64 + 8))
-    return summed + Array(" sha256 \(Hex.encode(try SHA256.hash(summed)))\n".utf8)
 }

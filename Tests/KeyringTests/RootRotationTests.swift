@@ -158,7 +158,7 @@ import Testing
         let text = String(decoding: try TestFiles.read(test.file), as: UTF8.self)
         let edited = text.replacing(#""kind" : "data""#, with: #""kind" : "root""#)
         try #require(edited != text)
-        try TestFiles.write(resummed(Array(edited.utf8)), to: test.file)
+        try TestFiles.write(TestDigest.resummed(edited), to: test.file)
         #expect(reason { try test.unlock().lock() } == .forged(.keyring))
         try TestFiles.write(before, to: test.file)
         #expect(reason { _ = try keyring.begin(.data) } == .rolledBack(.keyring))
@@ -223,7 +223,7 @@ import Testing
         let text = String(decoding: try TestFiles.read(test.file), as: UTF8.self)
         let edited = text.replacing("\"critical\" : [\n\n  ]", with: #""critical" : ["unheard-of"]"#)
         try #require(edited != text)
-        try TestFiles.write(resummed(Array(edited.utf8)), to: test.file)
+        try TestFiles.write(TestDigest.resummed(edited), to: test.file)
         #expect(reason { _ = try test.unlock() } == .unsupportedFeature(.keyring))
     }
 }

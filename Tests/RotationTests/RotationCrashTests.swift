@@ -43,6 +43,12 @@ import Testing
         return outcomes
     }
 
+    /// What SQLite writes is not seen by the enumerator, so the global database is as it was before: its envelope is brought to that.
+    private func settleGlobal(_ store: Store) throws {
+        let envelope = try store.keyring.envelope(for: .global)
+        try store.keyring.setEpoch(store.epochOnDisk(of: envelope) ?? 0, of: envelope)
+    }
+
     static func rows(_ sample: RotationStore, _ store: Store) throws -> Int {
         let profile = try store.openProfile(sample.info)
         defer { try? profile.close() }
@@ -126,6 +132,109 @@ import Testing
         try profile.close()
     }
 
+    /// What is destroyed is what was to be, whole, and nothing else; the certificate follows.
+    @Test func retiring() async throws {
+        let sample = try RotationStore(
+            rows: 6, policy: [("size: 4096", "size: 1024"), ("graceDays: 30", "graceDays: 0")])
+        for _ in 0..<2 { try await sample.store.rotateDataKey(of: sample.scope) }
+        let retire: (Store) async throws -> RetirementReport = {
+            try await $0.retireDataKeys(of: [sample.scope], destroying: true)
+        }
+        let outcomes = try await Self.enumerate("retirement", sample) {
+            _ = try await retire(sample.store)
+        } check: { store, directory in
+            let states = try store.keyring.envelope(for: sample.scope).dataKeys.map(\.state)
+            #expect(states.last == .active)
+            #expect(try Self.rows(sample, store) == 6)
+            _ = try await retire(store)
+            let certificates = try TestFiles.tree(store.keyring.directory.appending("certificates"))
+                .filter { $0.string.hasSuffix(".json") }
+            #expect(certificates.count == 2)
+            for path in certificates { #expect(try store.certificate(at: path).outcome == .destroyed) }
+            #expect(try Self.rows(sample, store) == 6)
+            return states.map(\.rawValue).joined(separator: " ")
+        }
+        #expect(
+            Set(outcomes.keys) == [
+                "decryptOnly decryptOnly active", "destroyed decryptOnly active", "destroyed destroyed active",
+            ])
+    }
+
+    /// All keys of the profile are there, or none; called again, it ends in the same.
+    @Test func shredding() async throws {
+        let sample = try Self.sample()
+        try await sample.store.rotateDataKey(of: sample.scope)
+        let outcomes = try await Self.enumerate("shredding", sample) {
+            _ = try await sample.store.shredProfile(sample.info.id)
+        } check: { store, _ in
+            try settleGlobal(store)
+            let envelope = try store.keyring.envelope(for: sample.scope)
+            let live = envelope.dataKeys.count { $0.state != .destroyed }
+            if live > 0 { #expect(try Self.rows(sample, store) == 6) }
+            _ = try await store.shredProfile(sample.info.id)
+            #expect(try store.keyring.envelope(for: sample.scope).isShredded)
+            #expect(try store.profiles().isEmpty)
+            for generation in 1...2 {
+                let path = store.keyring.directory.appending("certificates").appending(
+                    "\(sample.scope)-\(generation).json")
+                #expect(try store.certificate(at: path).outcome == .shredded)
+            }
+            return "\(live) key(s)"
+        }
+        #expect(Set(outcomes.keys) == ["0 key(s)", "2 key(s)"])
+    }
+
+    /// The whole of it, with a restore that is to be finished, and a certificate.
+    @Test func rotatingTheRootKeyOfAStore() async throws {
+        let sample = try Self.sample()
+        let outcomes = try await Self.enumerate("root rotation of a store", sample) {
+            try await sample.store.rotateRootKey()
+        } check: { store, directory in
+            try settleGlobal(store)
+            #expect(try Self.rows(sample, store) == 6)
+            let states = store.keyring.rootKeyInfos.map(\.state.rawValue).joined(separator: " ")
+            let isUnderWay = !store.keyring.rotations.isEmpty
+            _ = try await store.rotateRootKey()
+            #expect(store.keyring.rotations.isEmpty)
+            #expect(store.keyring.rootKeyInfos.dropLast().allSatisfy { $0.state == .destroyed })
+            try store.lock()
+            let again = try Store.open(
+                at: directory.appending("store"), with: .keyFile(directory.appending("key")))
+            #expect(try Self.rows(sample, again) == 6)
+            try again.lock()
+            return states + (isUnderWay ? ", under way" : "")
+        }
+        #expect(Set(outcomes.keys) == ["active", "decryptOnly active, under way", "destroyed active"])
+    }
+
+    @Test(arguments: [Errno.noSpace, .ioError])
+    func whicheverCallOfRetiringAndShreddingFails(error: Errno) async throws {
+        try await faults("retirement and shredding", error, atLeast: 60) { probe in
+            // Anew each time: with each old key there is more to be looked at, and there would be no end.
+            let sample = try RotationStore(
+                rows: 6, policy: [("size: 4096", "size: 1024"), ("graceDays: 30", "graceDays: 0")])
+            let info = try sample.store.createProfile(named: "other")
+            let scope = KeyScope.profile(info.id)
+            try await sample.store.rotateDataKey(of: sample.scope)
+            let outcome = await SystemCalls.$probe.withValue(probe) {
+                await code {
+                    let report = try await sample.store.retireDataKeys(of: [sample.scope], destroying: true)
+                    if let failure = report.failed.first { throw StoredFailure(code: failure.code) }
+                    _ = try await sample.store.shredProfile(info.id)
+                }
+            }
+            #expect(try sample.envelope().dataKeys.last?.state == .active)
+            #expect(try Self.rows(sample, sample.store) == 6)
+            let isListed = try sample.store.profiles().contains { $0.id == info.id }
+            if outcome == nil { #expect(!isListed) }
+            if !isListed { #expect(try sample.store.keyring.envelope(for: scope).isShredded) }
+            _ = try await sample.store.shredProfile(info.id)
+            #expect(try sample.store.profiles().count == 1)
+        }
+    }
+
+    private struct StoredFailure: Error { let code: String }
+
     @Test(arguments: [Errno.noSpace, .ioError])
     func whicheverCallOfADataRotationFails(error: Errno) async throws {
         let sample = try Self.sample()
@@ -174,7 +283,7 @@ import Testing
             #expect(try sample.keyID() == envelope.activeDataKey?.keyID)
         }
         print("what the app was told: \(told)")
-        #expect(told["exchange_incomplete"] ?? 0 > 3 && told["done"] ?? 0 >= 1)
+        #expect(told["exchange_incomplete"] ?? 0 > 0 && told["done"] ?? 0 >= 1)
     }
 
     private func faults(

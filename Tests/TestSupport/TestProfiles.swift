@@ -73,4 +73,13 @@ package final class LockHolder {
 package enum TestDigest {
     /// 64 hex digits.
     package static func sha256(_ bytes: [UInt8]) -> String { (try? Hex.encode(SHA256.hash(bytes))) ?? "" }
+
+    /// An authenticated file, edited and with a check sum that fits: what somebody would write who lacks the key.
+    package static func resummed(_ text: String) -> [UInt8] { resummed(Array(text.utf8)) }
+
+    /// The same for bytes that may be no text any more.
+    package static func resummed(_ bytes: [UInt8]) -> [UInt8] {
+        let summed = Array(bytes.dropLast(1 + 64 + 8))
+        return summed + Array(" sha256 \(sha256(summed))\n".utf8)
+    }
 }

@@ -30,7 +30,8 @@ struct KeyBackup: AsyncParsableCommand {
 
 struct KeyRehearse: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "rehearse", abstract: "Show that a keyring backup and one unlocker open every database and snapshot.",
+        commandName: "rehearse",
+        abstract: "Show that a keyring backup and one unlocker open every database and snapshot.",
         discussion: """
             Nothing is written, and the store's own keyring is not used: this is what would be left after it is lost. The way to unlock \
             is that of the backup. What it does not open is listed (exit code 1).
@@ -48,7 +49,9 @@ struct KeyRehearse: AsyncParsableCommand {
             print("backup of keyring \(report.keyringId), sequence \(report.sequence), opened by \(report.unlocker)")
             print("opens \(report.databases) database(s) and \(report.snapshots) snapshot(s)")
             for failure in report.failed {
-                print("does NOT open \(failure.scope)\(failure.snapshot.map { ", snapshot \($0)" } ?? ""): \(failure.code)")
+                print(
+                    "does NOT open \(failure.scope)\(failure.snapshot.map { ", snapshot \($0)" } ?? ""): \(failure.code)"
+                )
             }
         }
         if !report.failed.isEmpty { throw Finding(category: .findings) }
@@ -72,10 +75,14 @@ struct KeyRestore: AsyncParsableCommand {
         let report = try await Store.restoreKeyring(
             of: common.storePath(), keyring: common.keyringPath, from: FilePath(backup), with: unlock.secret())
         try Terminal.result(report, common) {
-            print(report.isKeyringReplaced ? "The keyring file came from the backup." : "The keyring file is whole and stays.")
+            print(
+                report.isKeyringReplaced
+                    ? "The keyring file came from the backup." : "The keyring file is whole and stays.")
             print("\(report.envelopesReplaced.count) envelope(s) came from the backup.")
             if !report.epochsBroughtUpToDate.isEmpty {
-                print("\(report.epochsBroughtUpToDate.count) database(s) were changed since the backup, and are taken as they are.")
+                print(
+                    "\(report.epochsBroughtUpToDate.count) database(s) were changed since the backup, and are taken as they are."
+                )
             }
             for failure in report.failed { print("\(failure.scope): \(failure.code) (see the runbook)") }
         }

@@ -4,7 +4,8 @@ import Strongroom
 
 struct KeyRetire: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "retire", abstract: "Look for files under old data keys; with --destroy, destroy keys that none is under.",
+        commandName: "retire",
+        abstract: "Look for files under old data keys; with --destroy, destroy keys that none is under.",
         discussion: """
             Every file of each database is looked at: databases, snapshots, quarantined files. A key that a file is under is kept (exit \
             code 1), one whose days of grace are not over too (15), and every one where a file could not be looked at (3). A certificate \
@@ -66,7 +67,8 @@ struct KeyRetire: AsyncParsableCommand {
 
 struct KeyCertificate: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "certificate", abstract: "Show a certificate that 'key retire' or 'profile shred' wrote, and that it is authentic.")
+        commandName: "certificate",
+        abstract: "Show a certificate that 'key retire' or 'profile shred' wrote, and that it is authentic.")
 
     @OptionGroup var common: CommonOptions
     @OptionGroup var unlock: UnlockOptions

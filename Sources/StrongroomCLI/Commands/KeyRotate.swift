@@ -132,7 +132,9 @@ struct KeyRotate: AsyncParsableCommand {
         }
         bar.finish()
         try Terminal.result(report, of: .rotateData, common) {
-            if report.isResumed { print("The interrupted rotation went on: \(report.doneBefore) database(s) were done.") }
+            if report.isResumed {
+                print("The interrupted rotation went on: \(report.doneBefore) database(s) were done.")
+            }
             report.rotated.forEach(show)
             for failure in report.failed { print("\(failure.scope): not rotated, \(failure.code) (see the runbook)") }
         }

@@ -3,7 +3,8 @@ import Strongroom
 
 struct ProfileShred: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "shred", abstract: "Destroy every key of a profile, so that nobody opens it or its snapshots any more.",
+        commandName: "shred",
+        abstract: "Destroy every key of a profile, so that nobody opens it or its snapshots any more.",
         discussion: "The files stay where they are. It cannot be undone with this keyring.")
 
     @OptionGroup var common: CommonOptions

@@ -5,7 +5,8 @@ import Strongroom
 
 struct UnlockerGenerateRecovery: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "generate-recovery", abstract: "Make a recovery key pair: the key is shown once, to be kept offline.",
+        commandName: "generate-recovery",
+        abstract: "Make a recovery key pair: the key is shown once, to be kept offline.",
         discussion: """
             The recipient is for 'unlocker add --recipient'; the key is for paper or a safe, and is kept nowhere else. It does not need \
             the store, and can be made on another machine. --key-out writes the key to a new file (0600) instead of showing it.
@@ -17,7 +18,9 @@ struct UnlockerGenerateRecovery: ParsableCommand {
     var keyOut: String?
 
     func validate() throws {
-        guard keyOut == nil || !(words || qr) else { throw ValidationError("--key-out shows nothing: no --words, no --qr.") }
+        guard keyOut == nil || !(words || qr) else {
+            throw ValidationError("--key-out shows nothing: no --words, no --qr.")
+        }
     }
 
     func run() throws {
