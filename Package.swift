@@ -66,9 +66,8 @@ let rooms: [Target] = [
     .executableTarget(
         name: "StrongroomBench",
         dependencies: [
-            "CSQLCipher", "CryptoPrimitives", "DurableFiles", "KeyPolicy", "PageCipher", "Secrets", "Strongroom",
-            arguments, grdb,
-            grdbSQLite,
+            "CSQLCipher", "CryptoPrimitives", "DurableFiles", "KeyPolicy", "Keyring", "PageCipher", "Secrets",
+            "Strongroom", arguments, grdb, grdbSQLite,
         ],
         swiftSettings: strict),
 ]

@@ -18,7 +18,9 @@ package struct RewrittenPages: Sendable {
 
 package enum PageRewriter {
     /// More threads than cores: some wait for the disk while others encrypt.
-    private static let workersPerCore = 2
+    private static let workersPerCore = 4
+    /// How many chunks a worker writes before it makes them durable and reads them back.
+    private static let chunksKept = 4
 
     /// Writes every page of `source` into `target` under another key, each with a fresh IV.
     ///
@@ -29,6 +31,7 @@ package enum PageRewriter {
     ///   - source: pages that do not change meanwhile.
     ///   - target: a new, empty file.
     ///   - layout: the same for both.
+    ///   - readingBack: whether everything is to be fsynced and then read from the disk and compared, on the way.
     ///   - makeOldKey: called once a thread.
     ///   - makeNewKey: called once a thread.
     /// - Returns: how many pages there are, the root over the tags of the *source*, and that over the tags of the target.
@@ -36,7 +39,8 @@ package enum PageRewriter {
     @discardableResult
     package static func rewrite(
         _ source: PageSource, into target: NewDataFile, layout: PageLayout, workers: Int? = nil,
-        progress: (@Sendable (PageProgress) -> Void)? = nil, makeOldKey: @Sendable @escaping () throws -> PageKey,
+        readingBack: Bool = false, progress: (@Sendable (PageProgress) -> Void)? = nil,
+        makeOldKey: @Sendable @escaping () throws -> PageKey,
         makeNewKey: @Sendable @escaping () throws -> PageKey
     ) throws -> RewrittenPages {
         guard source.pageCount > 0, try source.isWholePages() else { throw PageCipherError.notWholePages }
@@ -48,19 +52,21 @@ package enum PageRewriter {
             let oldKey = try makeOldKey()
             let newKey = try makeNewKey()
             let plaintext = try PlaintextPage(size: layout.size)
-            let buffer = UnsafeMutableRawBufferPointer.allocate(
-                byteCount: pages.chunkBytes, alignment: NewDataFile.alignment)
-            defer { buffer.deallocate() }
+            let written = WrittenChunks(
+                of: target, chunkBytes: pages.chunkBytes, count: readingBack ? chunksKept : 1)
             while try next({ chunk in
                 try sourceLeaves.add(chunk, layout: layout)
                 let ivs = try Random.bytes(count: chunk.bytes.count / layout.size * PageLayout.ivLength)
-                let output = UnsafeMutableRawBufferPointer(rebasing: buffer[..<chunk.bytes.count])
+                let output = written.nextBuffer(chunk.bytes.count)
                 try ivs.withUnsafeBytes { try rewrite(chunk, layout, oldKey, newKey, plaintext, $0, output) }
-                let written = UnsafeRawBufferPointer(output)
                 try targetLeaves.add(
-                    PageChunk(bytes: written, firstNumber: chunk.firstNumber, pageSize: layout.size), layout: layout)
-                try target.write(written, at: (chunk.firstNumber - 1) * layout.size)
+                    PageChunk(
+                        bytes: UnsafeRawBufferPointer(output), firstNumber: chunk.firstNumber, pageSize: layout.size),
+                    layout: layout)
+                try target.write(UnsafeRawBufferPointer(output), at: (chunk.firstNumber - 1) * layout.size)
+                if readingBack { try written.keep(output, at: (chunk.firstNumber - 1) * layout.size) }
             }) {}
+            try written.readBack()
             return (sourceLeaves, targetLeaves)
         }
         return RewrittenPages(
@@ -134,5 +140,55 @@ package enum PageRewriter {
                     rebasing: ivs[(index * PageLayout.ivLength)..<((index + 1) * PageLayout.ivLength)]),
                 into: target)
         }
+    }
+}
+
+/// What one worker has written and not read back yet.
+private final class WrittenChunks {
+    private let target: NewDataFile
+    private let chunkBytes: Int
+    private let buffers: UnsafeMutableRawBufferPointer
+    private let found: UnsafeMutableRawBufferPointer
+    private let count: Int
+    private var kept: [(bytes: UnsafeMutableRawBufferPointer, offset: Int)] = []
+
+    init(of target: NewDataFile, chunkBytes: Int, count: Int) {
+        self.target = target
+        self.chunkBytes = chunkBytes
+        self.count = count
+        buffers = .allocate(byteCount: count * chunkBytes, alignment: NewDataFile.alignment)
+        found = .allocate(byteCount: chunkBytes, alignment: NewDataFile.alignment)
+    }
+
+    deinit {
+        buffers.deallocate()
+        found.deallocate()
+    }
+
+    /// Room for a chunk, until ``keep(_:at:)`` says that it is to be kept.
+    func nextBuffer(_ length: Int) -> UnsafeMutableRawBufferPointer {
+        let start = kept.count * chunkBytes
+        return UnsafeMutableRawBufferPointer(rebasing: buffers[start..<(start + length)])
+    }
+
+    func keep(_ bytes: UnsafeMutableRawBufferPointer, at offset: Int) throws {
+        kept.append((bytes, offset))
+        if kept.count == count { try readBack() }
+    }
+
+    /// Makes durable what was kept, reads it past the cache, and compares.
+    func readBack() throws {
+        guard !kept.isEmpty else { return }
+        try target.sync()
+        let file = try DataFile(target.path, pastCache: true)
+        for (bytes, offset) in kept {
+            let buffer = UnsafeMutableRawBufferPointer(rebasing: found[..<bytes.count])
+            let length = try file.read(at: offset, into: buffer)
+            let isEqual =
+                PageChunk(bytes: UnsafeRawBufferPointer(buffer), firstNumber: 1, pageSize: 1)
+                .isEqual(to: UnsafeRawBufferPointer(bytes))
+            guard length == bytes.count, isEqual else { throw DurableFilesError.readBackDiffers(target.path) }
+        }
+        kept.removeAll(keepingCapacity: true)
     }
 }

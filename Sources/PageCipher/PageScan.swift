@@ -43,11 +43,10 @@ package struct PageScan: Sendable, Equatable {
     /// - Parameters:
     ///   - expectedPages: how many pages there must be at least, where the caller knows.
     ///   - workers: how many threads; one a core unless said otherwise.
-    ///   - workersPerCore: how many threads a core, where `workers` is nil.
     ///   - progress: called after each chunk, by one thread at a time.
     ///   - makeAuthenticator: called once a thread.
     package init(
-        of file: DataFile, layout: PageLayout, expectedPages: Int? = nil, workers: Int? = nil, workersPerCore: Int = 1,
+        of file: DataFile, layout: PageLayout, expectedPages: Int? = nil, workers: Int? = nil,
         progress: (@Sendable (PageProgress) -> Void)? = nil,
         makeAuthenticator: @Sendable @escaping () throws -> PageAuthenticator
     ) throws {
@@ -57,7 +56,7 @@ package struct PageScan: Sendable, Equatable {
             var leaves = TagLeaves()
         }
         let pages = ParallelPages(
-            try PageSource(file, pageSize: layout.size), workers: workers, workersPerCore: workersPerCore)
+            try PageSource(file, pageSize: layout.size), workers: workers)
         let parts = try pages.run(progress: progress) { next in
             var part = Part()
             let authenticator = try makeAuthenticator()

@@ -11,7 +11,7 @@ import Snapshots
 /// How far a rotation of one database is.
 public struct RotationProgress: Sendable, Hashable {
     /// What is being done.
-    public enum Phase: String, Sendable { case encrypting, verifying, catchingUp, exchanging }
+    public enum Phase: String, Sendable { case encrypting, catchingUp, exchanging }
 
     /// What is being done.
     public let phase: Phase

@@ -106,7 +106,6 @@ enum PageRows {
     /// Another key for every page, durable, against `PRAGMA rekey` of a copy. Both end with an fsync.
     static func reencrypt(_ database: BenchDatabase, limit: CryptoLimits, rounds: Int) async throws -> Comparison {
         let target = database.path.removingLastComponent().appending("target.db")
-        let copy = database.path.removingLastComponent().appending("copy.db")
         return try await Comparison.measure(
             "re-encrypt to another key, fsynced", theirName: "PRAGMA rekey (sqlite3_rekey_v2)",
             rounds: rounds, megabytes: database.megabytes, limit: limit.reencrypting,
@@ -126,21 +125,7 @@ enum PageRows {
                 guard scan.badPageCount == 0 else { throw BenchFailure(what: "re-encrypt") }
                 try FileManager.default.removeItem(atPath: target.string)
             },
-            beforeTheirs: {
-                try? FileManager.default.removeItem(atPath: copy.string)
-                try FileManager.default.copyItem(atPath: database.path.string, toPath: copy.string)
-                try DurableFiles.syncFile(copy)
-            },
-            theirs: {
-                let queue = try BenchDatabase.open(copy, .old)
-                try queue.writeWithoutTransaction { db in
-                    let literal = BenchDatabase.Key.new.literal
-                    guard sqlite3_rekey_v2(db.sqliteConnection, "main", literal, Int32(literal.utf8.count)) == 0 else {
-                        throw BenchFailure(what: "rekey")
-                    }
-                }
-                try queue.close()
-            })
+            beforeTheirs: { try database.makeCopy() }, theirs: { try database.rekeyCopy() })
     }
 
     /// What libcrypto does on this machine with the same keys and pages, in GB/s a core: the limit of the rows above.

@@ -15,27 +15,34 @@ struct StrongroomBench: AsyncParsableCommand {
     @Option(help: "How large the database of the page rows is, in megabytes.") var megabytes = 513
     @Option(help: "How often the page rows are measured.") var pageRounds = 3
     @Option(help: "How often the query rows are measured; the encryption tax half as often.") var queryRounds = 10
+    @Option(help: "How many envelopes the largest rotation of a root key has.") var envelopes = 10_000
     @Flag(help: "The snapshot rows alone.") var snapshotsOnly = false
+    @Flag(help: "The rotation rows alone.") var rotationsOnly = false
     @Flag(help: "Print one JSON object.") var json = false
 
     func validate() throws {
         guard (1...1_000).contains(rounds), (1...100).contains(pageRounds), (1...100).contains(queryRounds),
-            (1...100_000).contains(megabytes)
+            (1...100_000).contains(megabytes), (10...1_000_000).contains(envelopes), !(snapshotsOnly && rotationsOnly)
         else {
             throw ValidationError(
-                "--rounds is from 1 to 1000, the other rounds from 1 to 100, --megabytes from 1 to 100000.")
+                "--rounds is from 1 to 1000, the other rounds from 1 to 100, --megabytes from 1 to 100000, --envelopes from 10 to 1000000; one --…-only at most."
+            )
         }
     }
 
     private struct Output: Encodable {
         let rows: [Comparison]
+        let rootRotations: [RootRotation]
         let limits: CryptoLimits
     }
 
     func run() async throws {
         var rows: [Comparison] = []
         let limits = try PageRows.limits()
-        if !snapshotsOnly {
+        // First, so that the memory which it says is its own.
+        let rootRotations =
+            try await snapshotsOnly ? [] : RotationRows.root(envelopes: [max(10, envelopes / 10), envelopes])
+        if !snapshotsOnly, !rotationsOnly {
             rows.append(try OpeningRow.measure(rounds: rounds))
             let database = try BenchDatabase(megabytes: megabytes)
             defer { database.remove() }
@@ -46,14 +53,23 @@ struct StrongroomBench: AsyncParsableCommand {
         }
         let profile = try BenchProfile(megabytes: megabytes)
         defer { profile.remove() }
-        rows += try await SnapshotRows.measure(profile, rounds: pageRounds)
+        if !rotationsOnly { rows += try await SnapshotRows.measure(profile, rounds: pageRounds) }
+        if !snapshotsOnly {
+            let database = try BenchDatabase(megabytes: megabytes)
+            defer { database.remove() }
+            rows += try await RotationRows.data(profile, database, rounds: pageRounds)
+        }
         if json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-            print(String(decoding: try encoder.encode(Output(rows: rows, limits: limits)), as: UTF8.self))
+            print(
+                String(
+                    decoding: try encoder.encode(Output(rows: rows, rootRotations: rootRotations, limits: limits)),
+                    as: UTF8.self))
             return
         }
         for row in rows { row.show() }
+        for rotation in rootRotations { rotation.show() }
         limits.show()
     }
 }
@@ -117,13 +133,15 @@ struct Comparison: Encodable {
     /// Measures both sides in turns; what stands before and after a side is not measured.
     static func measure(
         _ name: String, theirName: String, rounds: Int, megabytes: Double?, limit: Double? = nil,
-        ours: () async throws -> Void, afterOurs: () throws -> Void = {}, beforeTheirs: () throws -> Void = {},
+        beforeOurs: () throws -> Void = {}, ours: () async throws -> Void, afterOurs: () throws -> Void = {},
+        beforeTheirs: () throws -> Void = {},
         theirs: () throws -> Void, afterTheirs: () throws -> Void = {}
     ) async throws -> Comparison {
         let clock = ContinuousClock()
         var ourTimes: [Duration] = []
         var theirTimes: [Duration] = []
         for _ in 0..<rounds {
+            try beforeOurs()
             ourTimes.append(try await clock.measure(ours))
             try afterOurs()
             try beforeTheirs()

@@ -130,7 +130,7 @@ final class Shared<Value: Sendable>: Sendable {
         let profile = try sample.store.openProfile(sample.info)
         let step = Shared(0)
         try await profile.rotateDataKey { progress in
-            guard progress.phase == .verifying,
+            guard progress.phase == .encrypting,
                 step.change({
                     $0 += 1; return $0
                 }) == 1
@@ -172,7 +172,7 @@ final class Shared<Value: Sendable>: Sendable {
         let profile = try sample.store.openProfile(sample.info)
         let task = Task {
             try await profile.rotateDataKey { progress in
-                if progress.phase == .verifying { withUnsafeCurrentTask { $0?.cancel() } }
+                if progress.phase == .encrypting { withUnsafeCurrentTask { $0?.cancel() } }
             }
         }
         #expect(await code { _ = try await task.value } == "cancelled")
