@@ -148,6 +148,7 @@ let package = Package(
                 "CSQLCipher", "CryptoPrimitives", "DurableFiles", "KeyPolicy", "Keyring", "PageCipher", "Secrets",
                 "Snapshots", "Strongroom", "TestHelper", grdb,
             ]),
+        tests("DocsTests", ["Keyring", "StrongroomCLI", "Strongroom", grdb]),
         tests("CLITests", ["StrongroomCLI", "Strongroom"]),
         tests("LeakageTests", ["Snapshots", "StrongroomCLI", "Strongroom", "TestHelper", grdb]),
     ],
