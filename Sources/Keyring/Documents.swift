@@ -89,7 +89,7 @@ struct KeyringDocument: Codable, Equatable {
     /// The rules that JSON types alone do not say.
     var followsItsFormat: Bool {
         let ids = Set(unlockers.map(\.id))
-        return RandomIdentifier.isValid(keyringId, prefix: "kr_") && sequence >= 1
+        return RandomIdentifier.isValid(keyringId, prefix: "kr_") && DocumentCoding.numbers.contains(sequence)
             && (1...Self.maximumUnlockers).contains(unlockers.count) && ids.count == unlockers.count
             && unlockers.allSatisfy {
                 RandomIdentifier.isValid($0.id, prefix: "ulk_") && $0.publicKey.count == X25519.keyLength
@@ -102,7 +102,8 @@ struct KeyringDocument: Codable, Equatable {
             && Set((rotations ?? []).map(\.kind)).count == (rotations ?? []).count
             && (rotations ?? []).allSatisfy { RandomIdentifier.isValid($0.id, prefix: "rot_") }
             && rootKeys.allSatisfy { root in
-                root.version >= 1 && (root.state != .destroyed || root.version < liveRootKeys[0].version)
+                DocumentCoding.numbers.contains(root.version)
+                    && (root.state != .destroyed || root.version < liveRootKeys[0].version)
                     && root.recipients.allSatisfy { $0.ephemeralKey.count == X25519.keyLength }
                     && (root.state == .destroyed
                         ? root.recipients.isEmpty : Set(root.recipients.map(\.unlocker)) == ids)
@@ -142,10 +143,12 @@ struct EnvelopeDocument: Codable, Equatable {
     var keys: [Key]
 
     var followsItsFormat: Bool {
-        KeyScope(scope) != nil && sequence >= 1 && epoch >= 0 && (1...Self.maximumKeys).contains(keys.count)
+        KeyScope(scope) != nil && DocumentCoding.numbers.contains(sequence)
+            && (0...DocumentCoding.numbers.upperBound).contains(epoch) && (1...Self.maximumKeys).contains(keys.count)
             && Set(keys.map(\.generation)).count == keys.count && keys.filter { $0.state == .active }.count <= 1
             && keys.allSatisfy {
-                $0.generation >= 1 && $0.pageFormat != nil && ($0.dataKey == nil) == ($0.state == .destroyed)
+                DocumentCoding.numbers.contains($0.generation) && $0.pageFormat != nil
+                    && ($0.dataKey == nil) == ($0.state == .destroyed)
                     && Hex.decode($0.keyId)?.count == KeyID.length
             }
     }
@@ -153,6 +156,9 @@ struct EnvelopeDocument: Codable, Equatable {
 
 /// JSON as our files have it: sorted keys, two spaces, UTC to the second.
 enum DocumentCoding {
+    /// What counts upwards stays where every reader of JSON is exact, and adding one is never too much.
+    static let numbers = 1...1 << 53
+
     /// Only what must be looked at before the rest can be.
     private struct Header: Decodable {
         let format: String

@@ -45,7 +45,8 @@ public func fuzzOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     case "page": page(bytes)
     case "wal": wal(bytes)
     case "manifest": manifest(bytes)
-    default: fatalError("STRONGROOM_FUZZ_TARGET is one of policy, keyring, envelope, page, wal, manifest")
+    case "recovery": recovery(bytes)
+    default: fatalError("STRONGROOM_FUZZ_TARGET is one of policy, keyring, envelope, page, wal, manifest, recovery")
     }
     return 0
 }
@@ -54,7 +55,9 @@ public func fuzzOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
 private func keyring(_ bytes: [UInt8]) {
     _ = try? UnverifiedFile(bytes, as: .keyring, path: "fuzz")
     _ =
-        (try? DocumentCoding.decode(KeyringDocument.self, from: bytes, format: KeyringDocument.format, kind: .keyring))?
+        (try? DocumentCoding.decode(
+            KeyringDocument.self, from: bytes, format: KeyringDocument.format, kind: .keyring,
+            knownCritical: KeyringDocument.criticalFields))?
         .followsItsFormat
 }
 
@@ -64,6 +67,14 @@ private func envelope(_ bytes: [UInt8]) {
         EnvelopeDocument.self, from: bytes, format: EnvelopeDocument.format, kind: .envelope)
     guard let document, document.followsItsFormat else { return }
     for key in document.keys { _ = key.info }
+}
+
+/// As a recovery key in both its forms, and as a recipient.
+private func recovery(_ bytes: [UInt8]) {
+    _ = try? RecoveryKey.publicKey(recipient: String(decoding: bytes, as: UTF8.self))
+    guard !bytes.isEmpty, let text = try? SecretBytes(count: bytes.count, initialize: { $0.copyBytes(from: bytes) })
+    else { return }
+    _ = try? UnlockSecret.recoveryKey(text: text)
 }
 
 /// As a whole file; as the JSON behind its check sum, which a mutation would hardly ever reach; as a name and as a verify key.

@@ -26,6 +26,12 @@ enum Seeds {
                 Array("strongroom/verify-key/v1\n".utf8) + [UInt8](repeating: 7, count: 96),
                 Array("profile-prof_abcdefghij234567-manual-20261123T235959.123Z".utf8),
             ]
+        case "recovery":
+            [
+                "srkey1-aaaq-eaye-auda-ocaj-bifq-ydio-b4ib-ceqt-cqkr-mfyy-denb-wha5-dyp4-ew5r",
+                "srpub1-r5am-llnw-r4sw-esxf-wiko-u5t2-n3eu-3au5-hv5v-4gwr-xjxt-4ijy-fbpy-zkfq",
+                "babad bamag bibaj bimal boban bomar bubat bumaz dabid damig dibij dimil dobin domir dubit dumiz sanir rajub",
+            ].map { Array($0.utf8) }
         case "page": [[UInt8](PageLayout.plaintextMagic) + (16..<100).map { UInt8($0) }]
         case "wal":
             try [true, false].flatMap { isBig in try [1, 2, 5].map { try wal(frames: $0, isBigEndian: isBig) } }

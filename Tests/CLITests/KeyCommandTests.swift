@@ -1,0 +1,190 @@
+import Foundation
+import Strongroom
+import SystemPackage
+import TestSupport
+import Testing
+
+/// `strongroom key`, `unlocker` and `profile shred`, as an operator runs them.
+@Suite struct KeyCommandTests {
+    let directory: TemporaryDirectory
+    let store: FilePath
+    let id: String
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        store = directory.appending("store")
+        let key = directory.appending("key")
+        for arguments in [
+            ["init", "--new-key-file", key.string], ["profile", "create", "--key-file", key.string, "Work"],
+            [
+                "profile", "sql", "--key-file", key.string, "Work",
+                "CREATE TABLE t (a); INSERT INTO t VALUES (1), (2), (3)",
+            ],
+        ] {
+            let outcome = try ChildProcess.run("strongroom", arguments, environment: ["STRONGROOM_STORE": store.string])
+            #expect(outcome.status == 0, "\(outcome.errorText)")
+        }
+        id = try #require(try FileManager.default.contentsOfDirectory(atPath: store.appending("profiles").string).first)
+    }
+
+    private func run(_ arguments: String..., key: String? = nil) throws -> ChildProcess.Outcome {
+        try ChildProcess.run(
+            "strongroom", arguments + ["--key-file", key ?? directory.appending("key").string],
+            environment: ["STRONGROOM_STORE": store.string])
+    }
+
+    private func bare(_ arguments: String...) throws -> ChildProcess.Outcome {
+        try ChildProcess.run("strongroom", arguments, environment: ["STRONGROOM_STORE": store.string])
+    }
+
+    private func json(_ outcome: ChildProcess.Outcome) throws -> [String: Any] {
+        try #require(try JSONSerialization.jsonObject(with: Data(outcome.output)) as? [String: Any])
+    }
+
+    private func rows(key: String? = nil) throws -> String {
+        try run("profile", "sql", "Work", "SELECT 'n=' || count(*) FROM t", key: key).outputText
+    }
+
+    /// Every verb says what it does not protect, to people and to programs; a dry run changes nothing.
+    @Test(arguments: [
+        ["key", "rotate", "--root"], ["key", "rotate", "--data", "--all"],
+        ["key", "rotate", "--data", "Work", "global"],
+        ["key", "retire", "--destroy"], ["key", "backup", "DIR/copy"],
+        ["profile", "shred", "Work", "--confirm", "Work"],
+        ["unlocker", "add", "--new-key-file", "DIR/second"],
+    ])
+    func aDryRunChangesNothing(verb: [String]) throws {
+        let arguments = verb.map { $0.replacing("DIR", with: directory.path.string) }
+        let before = try TestFiles.snapshot(directory.path)
+        for extra in [["--dry-run"], ["--dry-run", "--json"]] {
+            let outcome = try ChildProcess.run(
+                "strongroom", arguments + extra + ["--key-file", directory.appending("key").string],
+                environment: ["STRONGROOM_STORE": store.string])
+            #expect(outcome.status == 0, "\(verb): \(outcome.errorText)")
+            if extra.count == 1 {
+                #expect(outcome.outputText.contains("Not protected by this:"), "\(verb)")
+            } else {
+                #expect((try json(outcome)["notProtected"] as? [String])?.isEmpty == false, "\(verb)")
+            }
+        }
+        // The global database's file may have been opened; what is in it is the same.
+        let after = try TestFiles.snapshot(directory.path)
+        #expect(Set(before.keys) == Set(after.keys))
+        for (path, bytes) in before where !path.hasSuffix("global.db") { #expect(after[path] == bytes, "\(path)") }
+    }
+
+    @Test func keysRotateAndRetire() throws {
+        let root = try json(run("key", "rotate", "--root", "--json"))
+        #expect(root["version"] as? Int == 2 && root["destroyedVersions"] as? [Int] == [1])
+        let data = try run("key", "rotate", "--data", "work")
+        #expect(data.status == 0 && data.outputText.contains("generation 1 to 2"))
+        let all = try json(run("key", "rotate", "--data", "--all", "--json"))
+        #expect((all["rotated"] as? [[String: Any]])?.map { $0["generation"] as? Int } == [2, 3])
+        #expect(try rows().contains("n=3"))
+        let status = try run("key", "status")
+        #expect(status.outputText.contains("old data key(s)") && status.outputText.contains("SQLCipher 4."))
+        let keys = try #require(try json(run("key", "status", "--json"))["dataKeys"] as? [[String: Any]])
+        #expect(keys.map { $0["files"] as? Int } == [0, 1, 0, 0, 1])
+        #expect(try run("key", "retire").status == 0)
+        let early = try run("key", "retire", "--destroy")
+        #expect(early.status == 15 && early.outputText.contains("the policy asks for 30"))
+        #expect(try run("snapshot", "create", "Work").status == 0)
+        #expect(try run("key", "rotate", "--data", "Work").status == 0)
+        let kept = try run("key", "retire", "Work")
+        #expect(kept.status == 1 && kept.outputText.contains("1 snapshot(s) are under it"))
+        let certificate = store.appending("keyring").appending("certificates").appending("\(id)-1.json")
+        let shown = try run("key", "certificate", certificate.string)
+        #expect(shown.status == 0 && shown.outputText.contains("authentic") && shown.outputText.contains("unused"))
+    }
+
+    @Test func mistakesAreUsageErrors() throws {
+        for arguments in [
+            ["key", "rotate"], ["key", "rotate", "--root", "--data"], ["key", "rotate", "--root", "Work"],
+            ["key", "rotate", "--data"], ["key", "rotate", "--data", "--all", "Work"],
+            ["key", "retire", "--all", "Work"],
+            ["profile", "shred", "Work"], ["profile", "shred", "Work", "--confirm", "work"], ["key", "rehearse"],
+            ["unlocker", "add", "--recipient", "srpub1-aaaa"],
+            ["unlocker", "add", "--recipient", "srpub1-r5am", "--new-key-file", "x"],
+            ["unlocker", "generate-recovery", "--key-out", "x", "--qr"],
+        ] {
+            let outcome = try ChildProcess.run(
+                "strongroom",
+                arguments
+                    + (arguments[1] == "generate-recovery" ? [] : ["--key-file", directory.appending("key").string]),
+                environment: ["STRONGROOM_STORE": store.string])
+            #expect(outcome.status == 2, "\(arguments): \(outcome.status) \(outcome.errorText)")
+        }
+        #expect(try run("key", "rotate", "--data", "Nobody").status == 10)
+        #expect(try run("key", "backup", store.string).status == 2)
+        #expect(try run("unlocker", "remove", "ulk_aaaaaaaaaaaaaaaa", "--dry-run").status == 10)
+        #expect(try rows().contains("n=3"))
+    }
+
+    @Test func oneBrokenProfileDoesNotStopTheRest() throws {
+        #expect(try run("profile", "create", "Other").status == 0)
+        let database = store.appending("profiles").appending(id).appending("profile.db")
+        try TestFiles.edit(database) { $0[4096 + 40] ^= 1 }
+        let plan = try run("key", "rotate", "--data", "--all", "--dry-run")
+        #expect(plan.status == 0, "the first page is whole")
+        let outcome = try run("key", "rotate", "--data", "--all")
+        #expect(outcome.status == 3 && outcome.outputText.contains("\(id): not rotated, "))
+        #expect(outcome.outputText.components(separatedBy: "generation 1 to 2").count == 3)
+        let holder = try LockHolder(store.appending("profiles").appending(id).appending("profile.lock"))
+        let held = try run("key", "rotate", "--data", "Work")
+        #expect(held.status == 11 && held.errorText.contains("error[profile_in_use]"))
+        holder.release()
+    }
+
+    @Test func aRecoveryKeyIsMadeAddedAndUsed() throws {
+        let made = try bare("unlocker", "generate-recovery", "--words", "--qr")
+        #expect(made.status == 0 && made.errorText.contains("shown this once"))
+        let lines = made.outputText.split(separator: "\n")
+        let recipient = try #require(lines.first { $0.hasPrefix("recipient") }?.split(separator: " ").last)
+        let key = try #require(lines.first { $0.hasPrefix("key") }?.split(separator: " ").last)
+        let words = try #require(lines.first { $0.hasPrefix("words") }).dropFirst(5)
+        #expect(words.split(separator: " ").count == 18 && made.outputText.contains("█"))
+        let added = try run("unlocker", "add", "--recipient", String(recipient))
+        #expect(added.status == 0 && added.outputText.contains("ulk_"))
+        #expect(try run("unlocker", "add", "--recipient", String(recipient)).status == 2)
+        for (name, text) in [("text", String(key)), ("words", String(words) + "\n")] {
+            let file = directory.appending(name)
+            try TestFiles.write(Array(text.utf8), to: file)
+            let opened = try bare("profile", "list", "--recovery-key-file", file.string)
+            #expect(opened.status == 0 && opened.outputText.contains("Work"), "\(opened.errorText)")
+        }
+        let mistyped = directory.appending("mistyped")
+        try TestFiles.write(Array((words.dropLast() + "b").utf8), to: mistyped)
+        #expect(
+            try bare("profile", "list", "--recovery-key-file", mistyped.string).errorText.contains(
+                "error[recovery_text_invalid]"))
+        let file = directory.appending("recovery.key")
+        #expect(
+            try bare("unlocker", "generate-recovery", "--key-out", file.string).outputText.contains("srkey1") == false)
+        #expect(try TestFiles.read(file).count == 7 + 56 + 13)
+    }
+
+    @Test func aBackupIsRehearsedAndComesBack() throws {
+        let backup = directory.appending("backup").string
+        let made = try run("key", "backup", backup)
+        #expect(made.status == 0 && made.outputText.contains("2 envelope(s)"))
+        let good = try run("key", "rehearse", "--backup", backup)
+        #expect(good.status == 0 && good.outputText.contains("opens 2 database(s)"))
+        try FileManager.default.removeItem(atPath: store.appending("keyring").string)
+        #expect(try run("profile", "list").status == 12)
+        #expect(try run("key", "restore", "--backup", backup).status == 0)
+        #expect(try rows().contains("n=3"))
+        #expect(try run("key", "rotate", "--data", "Work").status == 0)
+        let stale = try run("key", "rehearse", "--backup", backup)
+        #expect(stale.status == 1 && stale.outputText.contains("does NOT open \(id): database_unknown_key"))
+    }
+
+    @Test func aProfileIsShredded() throws {
+        #expect(try run("key", "backup", directory.appending("backup").string).status == 0)
+        let outcome = try run("profile", "shred", "Work", "--confirm", "Work")
+        #expect(outcome.status == 0 && outcome.outputText.contains("1 key(s) destroyed"))
+        #expect(outcome.outputText.contains("The keyring backup of 20"), "the backup is named")
+        #expect(try run("profile", "list").outputText.contains("Work") == false)
+        #expect(try run("key", "status").status == 0)
+        #expect(try run("profile", "shred", id, "--confirm", id).status == 0, "again, by its id")
+    }
+}
