@@ -3,6 +3,7 @@
 
 import CryptoPrimitives
 import DurableFiles
+import ErrorReporting
 import Foundation
 import Secrets
 import SystemPackage
@@ -108,7 +109,7 @@ extension UnlockedKeyring {
                 for scope in scopes {
                     do {
                         if let bytes = try rewrapped(scope, root) { files.append((path(of: scope), bytes)) }
-                    } catch let error as KeyringError {
+                    } catch let error as any ReportableError {
                         failures.append(RewrapFailure(scope: scope, code: error.code))
                     }
                 }

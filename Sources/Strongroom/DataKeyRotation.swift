@@ -62,8 +62,8 @@ public struct FleetRotationReport: Sendable, Codable {
 }
 
 extension Profile {
-    /// Puts the open database under a new key. Reads and writes go on until the last moment, at which they wait for the pages that
-    /// changed meanwhile; ``database`` is the same pool before and after.
+    /// Puts the open database under a new key. Reads and writes go on until the last moment, which waits for reads that are under way
+    /// and lets everybody else wait for the pages that changed meanwhile; ``database`` is the same pool before and after.
     ///
     /// - Parameter progress: called now and then, by one thread at a time.
     /// - Throws: `KeyringError.rotationBlocked` where a snapshot, a restore or another rotation is under way;

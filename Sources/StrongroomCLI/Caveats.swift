@@ -13,7 +13,7 @@ enum KeyVerb {
         case .addUnlocker: ["whoever holds the new unlocker opens everything, snapshots from before included"]
         case .change:
             [
-                "the old secret still opens older copies of the keyring",
+                "it is no revocation: the old secret still opens older copies of the keyring",
                 "who used it may have kept the root key: rotate the root key, and then the data keys",
             ]
         case .rotateRoot:
@@ -64,15 +64,14 @@ struct WithCaveats<Value: Encodable>: Encodable {
 }
 
 extension Terminal {
-    /// Prints a result, and then what it does not protect.
+    /// Prints a result, and tells what it does not protect.
     static func result(
         _ value: some Encodable, of verb: KeyVerb, _ common: CommonOptions, text: () -> Void
     ) throws {
-        try result(WithCaveats(value: value, verb: verb), common) {
-            text()
-            guard !common.quiet else { return }
-            print("Not protected by this:")
-            for caveat in verb.caveats { print("  - \(caveat)") }
-        }
+        try result(WithCaveats(value: value, verb: verb), common, text: text)
+        // Beside the result and not in it, because a program may read that.
+        guard !common.quiet, !common.json else { return }
+        note("Not protected by this:")
+        for caveat in verb.caveats { note("  - \(caveat)") }
     }
 }

@@ -62,7 +62,7 @@ import Testing
                 environment: ["STRONGROOM_STORE": store.string])
             #expect(outcome.status == 0, "\(verb): \(outcome.errorText)")
             if extra.count == 1 {
-                #expect(outcome.outputText.contains("Not protected by this:"), "\(verb)")
+                #expect(outcome.errorText.contains("Not protected by this:"), "\(verb)")
             } else {
                 #expect((try json(outcome)["notProtected"] as? [String])?.isEmpty == false, "\(verb)")
             }
@@ -161,6 +161,10 @@ import Testing
         #expect(
             try bare("unlocker", "generate-recovery", "--key-out", file.string).outputText.contains("srkey1") == false)
         #expect(try TestFiles.read(file).count == 7 + 56 + 13)
+        #expect(try bare("unlocker", "generate-recovery", "--json").status == 2, "no key in JSON")
+        let other = directory.appending("other.key")
+        let output = try json(bare("unlocker", "generate-recovery", "--json", "--key-out", other.string))
+        #expect((output["recipient"] as? String)?.hasPrefix("srpub1-") == true && output.count == 1)
     }
 
     @Test func aBackupIsRehearsedAndComesBack() throws {

@@ -105,7 +105,8 @@ import Testing
             try SystemCalls.$probe.withValue(probe) {
                 try rotate(LockedKeyring(in: directory.path).unlock(with: TestKeyring.key()))
             }
-            for state in CrashEnumerator(initial: initial, effects: probe.effects).states() {
+            let states = CrashEnumerator(initial: initial, effects: probe.effects).states()
+            for state in states.prefix(CrashEnumerator.sampleSize) {
                 let next = try TemporaryDirectory()
                 try state.materialise(at: next.path, insteadOf: directory.path)
                 try rotate(check(next.path))

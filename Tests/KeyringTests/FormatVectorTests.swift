@@ -44,6 +44,24 @@ import Testing
         try TestFiles.write(Array(text.utf8), to: Self.vectors.appending("README.md"), mode: 0o644)
     }
 
+    /// A keyring whose root key is being rotated: two root keys, the second endorsed by the first.
+    @Test(.enabled(if: ProcessInfo.processInfo.environment["STRONGROOM_WRITE_VECTORS"] == "1", "it writes new vectors"))
+    func writeVectorOfARotation() throws {
+        let test = try TestKeyring()
+        _ = try test.create([keyFileSecret()]).begin(.root)
+        try TestFiles.write(
+            try TestFiles.read(test.file), to: Self.vectors.appending("keyring-rotating-v1.json"), mode: 0o644)
+    }
+
+    @Test func theVectorOfARotationOpens() throws {
+        let directory = try TemporaryDirectory()
+        let bytes = try TestFiles.read(Self.vectors.appending("keyring-rotating-v1.json"))
+        try TestFiles.write(bytes, to: directory.appending("keyring.json"))
+        let keyring = try LockedKeyring(in: directory.path).unlock(with: keyFileSecret())
+        #expect(keyring.rootKeyInfos.map(\.state) == [.decryptOnly, .active])
+        #expect(keyring.rotations.map(\.kind) == [.root])
+    }
+
     @Test func vectorsOpen() throws {
         let directory = try TemporaryDirectory()
         let envelopes = directory.appending("envelopes")

@@ -165,6 +165,39 @@ struct RotationStore {
         #expect(try again.keyring.envelope(for: .profile(infos[3].id)).activeDataKey?.generation == 1)
     }
 
+    /// Ages are judged by the clock that is given, and one that has gone backwards makes nothing old.
+    @Test func agesAreDue() async throws {
+        let sample = try RotationStore()
+        let day: TimeInterval = 86_400
+        let later = Date() + 366 * day
+        #expect(try sample.store.policyViolations(now: later).map(\.code) == ["root_key_too_old", "data_keys_too_old"])
+        let status = try sample.store.keyStatus(now: later)
+        #expect(status.rootKeys.map(\.isDue) == [true] && status.dataKeys.allSatisfy { $0.isDue })
+        #expect(try sample.store.diagnostics(profile: sample.info, now: later).profile?.isKeyDue == true)
+        for now in [Date(), Date() - 4_000 * day] {
+            #expect(try sample.store.policyViolations(now: now).isEmpty)
+            #expect(try sample.store.keyStatus(now: now).dataKeys.allSatisfy { $0.ageDays == 0 })
+        }
+        // What is rotated is due no more, and what is retired never is.
+        try await sample.store.rotateAllDataKeys()
+        let after = try sample.store.keyStatus(now: later)
+        #expect(after.dataKeys.filter { $0.state == .decryptOnly }.allSatisfy { !$0.isDue })
+    }
+
+    /// An older envelope does not know the key that the database is under now.
+    @Test func anOlderEnvelopeIsNotUsed() async throws {
+        let sample = try RotationStore()
+        let path = sample.store.keyring.directory.appending("envelopes").appending("\(sample.scope).json")
+        let old = try TestFiles.read(path)
+        try await sample.store.rotateDataKey(of: sample.scope)
+        let new = try TestFiles.read(path)
+        try TestFiles.write(old, to: path)
+        #expect(code { _ = try sample.store.openProfile(sample.info) } == "database_unknown_key")
+        #expect(await code { try await sample.store.rotateDataKey(of: sample.scope) } == "database_unknown_key")
+        try TestFiles.write(new, to: path)
+        #expect(try sample.test.rows(sample.info, in: sample.store) == 300)
+    }
+
     @Test func anOlderDatabaseOfTheSameKeyIsNoticed() async throws {
         let sample = try RotationStore()
         try await sample.store.rotateDataKey(of: sample.scope)

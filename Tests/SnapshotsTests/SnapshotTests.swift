@@ -301,7 +301,7 @@ struct SnapshotStore {
 
     @Test func aSnapshotAndARotationNeverOverlap() async throws {
         let rotating = try #require(try? LockHolder(sample.test.path.appending("keyring").appending("rotation.lock")))
-        #expect(await code { _ = try await store.createSnapshot(of: scope) } == "in_use")
+        #expect(await code { _ = try await store.createSnapshot(of: scope) } == "rotation_blocked")
         rotating.release()
         _ = try await store.createSnapshot(of: scope)
     }

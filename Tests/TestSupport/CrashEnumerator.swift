@@ -42,6 +42,10 @@ package struct DiskState: Hashable {
 }
 
 package struct CrashEnumerator {
+    /// How many states are looked at where each takes long; all of them in a soak (`STRONGROOM_SOAK=1`).
+    package static let sampleSize =
+        ProcessInfo.processInfo.environment["STRONGROOM_SOAK"] == "1" ? Int.max : 160
+
     package static let sectorBytes = 512
     private static let combinationsLimit = 128
     private static let exhaustiveLimit = 6

@@ -12,12 +12,18 @@ struct UnlockerGenerateRecovery: ParsableCommand {
             the store, and can be made on another machine. --key-out writes the key to a new file (0600) instead of showing it.
             """)
 
+    @OptionGroup var common: CommonOptions
     @Flag(help: "Show the key as 18 words as well.") var words = false
     @Flag(help: "Show the key as a QR code as well.") var qr = false
     @Option(help: ArgumentHelp("Write the key to this new file instead.", valueName: "path"), completion: .file())
     var keyOut: String?
 
+    private struct Output: Encodable { let recipient: String }
+
     func validate() throws {
+        guard keyOut != nil || !common.json else {
+            throw ValidationError("A key is not put into JSON: say --key-out with --json.")
+        }
         guard keyOut == nil || !(words || qr) else {
             throw ValidationError("--key-out shows nothing: no --words, no --qr.")
         }
@@ -25,11 +31,10 @@ struct UnlockerGenerateRecovery: ParsableCommand {
 
     func run() throws {
         let key = try RecoveryKey.random()
-        print("recipient  \(try key.recipient)")
-        if let keyOut {
-            try DurableFiles.create(FilePath(keyOut), holding: key.text())
-            return
-        }
+        let recipient = try key.recipient
+        if let keyOut { try DurableFiles.create(FilePath(keyOut), holding: key.text()) }
+        try Terminal.result(Output(recipient: recipient), common) { print("recipient  \(recipient)") }
+        guard keyOut == nil else { return }
         print("key        ", terminator: "")
         try Terminal.show(key.text())
         if words {

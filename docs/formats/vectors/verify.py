@@ -40,7 +40,7 @@ def check_mac(root, document, authenticated, tag):
     assert hmac.new(key, authenticated, "sha256").hexdigest() == tag
 
 
-def open_root(document, unlocker):
+def open_root(document, unlocker, version=1):
     sealing, ring = unlocker["sealing"], document["keyringId"]
     salt = b64(sealing["salt"])
     if unlocker["kind"] == "keyFile":
@@ -55,11 +55,30 @@ def open_root(document, unlocker):
     key = X25519PrivateKey.from_private_bytes(private)
     raw = serialization.Encoding.Raw, serialization.PublicFormat.Raw
     assert key.public_key().public_bytes(*raw) == public
-    recipient = next(r for r in document["rootKeys"][0]["recipients"] if r["unlocker"] == unlocker["id"])
+    entry = next(r for r in document["rootKeys"] if r["version"] == version)
+    recipient = next(r for r in entry["recipients"] if r["unlocker"] == unlocker["id"])
     ephemeral = b64(recipient["ephemeralKey"])
     shared = key.exchange(X25519PublicKey.from_public_bytes(ephemeral))
     wrapping = hkdf(shared, "strongroom/root/wrap/v1", ephemeral + public)
-    return unseal(b64(recipient["rootKey"]), wrapping, "root-key", ring, unlocker["id"], "1")
+    return unseal(b64(recipient["rootKey"]), wrapping, "root-key", ring, unlocker["id"], str(version))
+
+
+def fields(*texts):
+    return b"".join(len(t.encode()).to_bytes(4, "big") + t.encode() for t in texts)
+
+
+def check_endorsement():
+    """docs/formats/keyring.md, "Endorsements": root key 2 is vouched for by root key 1."""
+    keyring, authenticated, tag = read("keyring-rotating-v1.json")
+    assert keyring["critical"] == ["endorsement", "rotations"] and keyring["rotations"][0]["kind"] == "root"
+    assert [(r["version"], r["state"]) for r in keyring["rootKeys"]] == [(1, "decryptOnly"), (2, "active")]
+    old, new = (open_root(keyring, keyring["unlockers"][0], version) for version in (1, 2))
+    check_mac(new, keyring, authenticated, tag)
+    label = "strongroom/root/endorse/v1"
+    message = fields(label, keyring["keyringId"], "1", "2")
+    proof = hmac.new(hkdf(new, "strongroom/root/proof/v1"), message, "sha256").digest()
+    endorsement = hmac.new(hkdf(old, label), message + proof, "sha256").digest()
+    assert endorsement == b64(keyring["rootKeys"][1]["endorsement"])
 
 
 def check_recovery_key():
@@ -143,6 +162,7 @@ def main():
     for name, tag_length in (("sha512", 64), ("sha256", 32)):
         check_pages((HERE / f"page-{name}.db").read_bytes(), name, tag_length)
     check_snapshot((HERE / "snapshot-v1.db").read_bytes(), (HERE / "snapshot-v1.json").read_bytes())
+    check_endorsement()
     check_recovery_key()
     print("vectors open")
 
