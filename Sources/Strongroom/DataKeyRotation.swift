@@ -41,14 +41,6 @@ public struct DataKeyRotationReport: Sendable, Codable, Hashable {
 
 /// What a rotation of all databases did.
 public struct FleetRotationReport: Sendable, Codable {
-    /// A database that is under its old key still.
-    public struct Failure: Sendable, Codable, Hashable {
-        /// `global` or a profile's id.
-        public let scope: String
-        /// The code of the error: see the runbook.
-        public let code: String
-    }
-
     /// `rot_` and 16 base32 digits.
     public let rotation: String
     /// Whether it went on with one that was interrupted.
@@ -58,7 +50,7 @@ public struct FleetRotationReport: Sendable, Codable {
     /// What was done now.
     public let rotated: [DataKeyRotationReport]
     /// What could not be done; it did not stop the others.
-    public let failed: [Failure]
+    public let failed: [FailedDatabase]
 }
 
 extension Profile {
@@ -116,7 +108,7 @@ extension Store {
             let (rotation, isResumed) = try self.changingKeyring { try self.keyring.begin(.data) }
             var doneBefore = 0
             var rotated: [DataKeyRotationReport] = []
-            var failed: [FleetRotationReport.Failure] = []
+            var failed: [FailedDatabase] = []
             for scope in [.global] + (try self.profiles().map { KeyScope.profile($0.id) }) {
                 if Task.isCancelled { throw StrongroomError(.cancelled) }
                 do {

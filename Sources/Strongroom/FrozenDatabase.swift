@@ -72,7 +72,7 @@ struct MigrationState: Sendable {
 extension Store {
     /// Every database at one moment. The locks of the closed ones are taken first; then no open one is written until all
     /// of them are pinned.
-    func freezeAll(_ failed: inout [SnapshotSet.Failure]) throws -> [FrozenDatabase] {
+    func freezeAll(_ failed: inout [FailedDatabase]) throws -> [FrozenDatabase] {
         let (global, profiles) = try freezeClosed(DatabaseFiles(.global, in: directory)) { db in
             try ProfileRegistry.all(db)
         }

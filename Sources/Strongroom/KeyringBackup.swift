@@ -11,14 +11,6 @@ public import SystemPackage
 
 /// What a backup of the keyring holds.
 public struct KeyringBackupReport: Sendable, Codable {
-    /// An envelope that was copied as it is, and cannot be used.
-    public struct Failure: Sendable, Codable, Hashable {
-        /// `global` or a profile's id.
-        public let scope: String
-        /// The code of the error: see the runbook.
-        public let code: String
-    }
-
     /// `kr_` and 16 base32 digits.
     public let keyringId: String
     /// The keyring's sequence at that moment.
@@ -26,7 +18,7 @@ public struct KeyringBackupReport: Sendable, Codable {
     /// How many envelopes were copied.
     public let envelopes: Int
     /// What could not be used already.
-    public let unusable: [Failure]
+    public let unusable: [FailedDatabase]
 }
 
 /// What bringing a keyring back from a backup did.
@@ -38,7 +30,7 @@ public struct KeyringRestoreReport: Sendable, Codable {
     /// Databases whose epoch the envelope did not know: they were changed after the backup was made.
     public let epochsBroughtUpToDate: [String]
     /// What could not be brought back.
-    public let failed: [KeyringBackupReport.Failure]
+    public let failed: [FailedDatabase]
 }
 
 extension Store {
@@ -55,7 +47,7 @@ extension Store {
             defer { rotation.release() }
             guard try !StrictFiles.exists(target) else { throw DurableFilesError.alreadyExists(target) }
             var envelopes = try self.keyring.forEachScope { _ in }
-            var unusable: [KeyringBackupReport.Failure] = []
+            var unusable: [FailedDatabase] = []
             if !isDryRun {
                 let copied = try self.keyring.copySealedFiles(to: target)
                 envelopes = copied.envelopes
@@ -138,7 +130,7 @@ private struct KeyringRestoration {
     let backup: UnlockedKeyring
     var envelopesReplaced: [String] = []
     var epochsBroughtUpToDate: [String] = []
-    var failed: [KeyringBackupReport.Failure] = []
+    var failed: [FailedDatabase] = []
 
     mutating func bringBackEnvelopes() throws {
         var scopes: [KeyScope] = []

@@ -42,14 +42,6 @@ public struct RetirementReport: Sendable, Codable {
         public let databases, snapshots, quarantined, others: Int
     }
 
-    /// A database whose keys could not be looked at.
-    public struct Failure: Sendable, Codable, Hashable {
-        /// `global` or a profile's id.
-        public let scope: String
-        /// The code of the error: see the runbook.
-        public let code: String
-    }
-
     /// Whether nothing was changed.
     public let isDryRun: Bool
     /// How many days of grace the policy asks for.
@@ -57,7 +49,7 @@ public struct RetirementReport: Sendable, Codable {
     /// The old keys, those that were destroyed before left out.
     public let keys: [Key]
     /// What could not be done; it did not stop the others.
-    public let failed: [Failure]
+    public let failed: [FailedDatabase]
 }
 
 extension Store {
@@ -78,7 +70,7 @@ extension Store {
             let lock = try self.beginRotation()
             defer { lock.release() }
             var keys: [RetirementReport.Key] = []
-            var failed: [RetirementReport.Failure] = []
+            var failed: [FailedDatabase] = []
             for scope in try scopes ?? self.snapshotScopes() {
                 do {
                     keys += try self.retire(scope, destroying: destroying, isDryRun: isDryRun, now)

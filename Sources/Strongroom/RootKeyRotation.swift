@@ -16,14 +16,6 @@ public struct RootKeyRotationProgress: Sendable, Hashable {
 
 /// What a rotation of the root key did.
 public struct RootKeyRotationReport: Sendable, Codable {
-    /// A file that could not be put under the new root key, so that the old one stays.
-    public struct Failure: Sendable, Codable, Hashable {
-        /// `global` or a profile's id; `store` for the store itself.
-        public let scope: String
-        /// The code of the error: see the runbook.
-        public let code: String
-    }
-
     /// The version of the root key now.
     public let version: Int
     /// Whether it went on with a rotation that was interrupted.
@@ -35,7 +27,7 @@ public struct RootKeyRotationReport: Sendable, Codable {
     /// The older root keys that are gone now.
     public let destroyedVersions: [Int]
     /// What could not be done; the older root keys stay for as long as there is any.
-    public let failed: [Failure]
+    public let failed: [FailedDatabase]
     /// How long it took, in milliseconds.
     public let milliseconds: Int
 }
@@ -60,7 +52,7 @@ extension Store {
             let (_, isResumed) = try self.changingKeyring { try self.keyring.begin(.root) }
             let before = self.keyring.rootKeyInfos
             var envelopes = 0
-            var failed: [RootKeyRotationReport.Failure] = []
+            var failed: [FailedDatabase] = []
             for failure in try self.keyring.rewrapEnvelopes(progress: { done in
                 envelopes = done.total
                 progress(RootKeyRotationProgress(envelopes: done.done, totalEnvelopes: done.total))
@@ -82,8 +74,8 @@ extension Store {
     }
 
     /// Puts what is not an envelope under the active root key: the store's own file, restores that are to be finished, certificates.
-    private func renewDocuments() throws -> [RootKeyRotationReport.Failure] {
-        var failed: [RootKeyRotationReport.Failure] = []
+    private func renewDocuments() throws -> [FailedDatabase] {
+        var failed: [FailedDatabase] = []
         func attempt(_ scope: String, _ body: () throws -> Void) throws {
             do { try body() } catch let error as any ReportableError {
                 failed.append(.init(scope: scope, code: error.code))

@@ -6,20 +6,12 @@ public import Snapshots
 
 /// Snapshots of several databases, frozen at one moment.
 public struct SnapshotSet: Sendable, Codable {
-    /// A database of which none could be taken.
-    public struct Failure: Sendable, Codable, Hashable {
-        /// `global` or a profile's id.
-        public let scope: String
-        /// The code of the error: see the runbook.
-        public let code: String
-    }
-
     /// `set-<timestamp>`.
     public let name: String
     /// One of each database, the global one first.
     public let snapshots: [Snapshot]
     /// Databases that are not in the set, and why.
-    public let failed: [Failure]
+    public let failed: [FailedDatabase]
 }
 
 extension Profile {
@@ -100,7 +92,7 @@ extension Store {
             OpenFileLimit.raise()
             let date = Date()
             let name = "set-\(Timestamp.text(date))"
-            var failed: [SnapshotSet.Failure] = []
+            var failed: [FailedDatabase] = []
             var snapshots: [Snapshot] = []
             let all = try self.freezeAll(&failed)
             defer { for frozen in all { frozen.release() } }

@@ -27,10 +27,6 @@ import Testing
             input: input)
     }
 
-    private func json(_ outcome: ChildProcess.Outcome) throws -> [String: Any] {
-        try #require(try JSONSerialization.jsonObject(with: Data(outcome.output)) as? [String: Any])
-    }
-
     private func shell(_ command: String) throws -> ChildProcess.Outcome {
         try ChildProcess.shell(
             command.replacing("strongroom ", with: "\(ChildProcess.products.appending("strongroom")) "),

@@ -6,44 +6,18 @@ import Testing
 
 /// `strongroom key`, `unlocker` and `profile shred`, as an operator runs them.
 @Suite struct KeyCommandTests {
-    let directory: TemporaryDirectory
-    let store: FilePath
-    let id: String
+    private let work: CommandLineStore
+    private var directory: TemporaryDirectory { work.directory }
+    private var store: FilePath { work.path }
+    private var id: String { work.id }
 
-    init() throws {
-        directory = try TemporaryDirectory()
-        store = directory.appending("store")
-        let key = directory.appending("key")
-        for arguments in [
-            ["init", "--new-key-file", key.string], ["profile", "create", "--key-file", key.string, "Work"],
-            [
-                "profile", "sql", "--key-file", key.string, "Work",
-                "CREATE TABLE t (a); INSERT INTO t VALUES (1), (2), (3)",
-            ],
-        ] {
-            let outcome = try ChildProcess.run("strongroom", arguments, environment: ["STRONGROOM_STORE": store.string])
-            #expect(outcome.status == 0, "\(outcome.errorText)")
-        }
-        id = try #require(try FileManager.default.contentsOfDirectory(atPath: store.appending("profiles").string).first)
-    }
+    init() throws { work = try CommandLineStore() }
 
     private func run(_ arguments: String..., key: String? = nil) throws -> ChildProcess.Outcome {
-        try ChildProcess.run(
-            "strongroom", arguments + ["--key-file", key ?? directory.appending("key").string],
-            environment: ["STRONGROOM_STORE": store.string])
+        try work.run(arguments, key: key)
     }
 
-    private func bare(_ arguments: String...) throws -> ChildProcess.Outcome {
-        try ChildProcess.run("strongroom", arguments, environment: ["STRONGROOM_STORE": store.string])
-    }
-
-    private func json(_ outcome: ChildProcess.Outcome) throws -> [String: Any] {
-        try #require(try JSONSerialization.jsonObject(with: Data(outcome.output)) as? [String: Any])
-    }
-
-    private func rows(key: String? = nil) throws -> String {
-        try run("profile", "sql", "Work", "SELECT 'n=' || count(*) FROM t", key: key).outputText
-    }
+    private func rows() throws -> String { try work.rows() }
 
     /// Every verb says what it does not protect, to people and to programs; a dry run changes nothing.
     @Test(arguments: [
@@ -122,8 +96,7 @@ import Testing
 
     @Test func oneBrokenProfileDoesNotStopTheRest() throws {
         #expect(try run("profile", "create", "Other").status == 0)
-        let database = store.appending("profiles").appending(id).appending("profile.db")
-        try TestFiles.edit(database) { $0[4096 + 40] ^= 1 }
+        try TestFiles.edit(work.database) { $0[4096 + 40] ^= 1 }
         let plan = try run("key", "rotate", "--data", "--all", "--dry-run")
         #expect(plan.status == 0, "the first page is whole")
         let outcome = try run("key", "rotate", "--data", "--all")
@@ -136,7 +109,7 @@ import Testing
     }
 
     @Test func aRecoveryKeyIsMadeAddedAndUsed() throws {
-        let made = try bare("unlocker", "generate-recovery", "--words", "--qr")
+        let made = try work.bare(["unlocker", "generate-recovery", "--words", "--qr"])
         #expect(made.status == 0 && made.errorText.contains("shown this once"))
         let lines = made.outputText.split(separator: "\n")
         let recipient = try #require(lines.first { $0.hasPrefix("recipient") }?.split(separator: " ").last)
@@ -149,21 +122,22 @@ import Testing
         for (name, text) in [("text", String(key)), ("words", String(words) + "\n")] {
             let file = directory.appending(name)
             try TestFiles.write(Array(text.utf8), to: file)
-            let opened = try bare("profile", "list", "--recovery-key-file", file.string)
+            let opened = try work.bare(["profile", "list", "--recovery-key-file", file.string])
             #expect(opened.status == 0 && opened.outputText.contains("Work"), "\(opened.errorText)")
         }
         let mistyped = directory.appending("mistyped")
         try TestFiles.write(Array((words.dropLast() + "b").utf8), to: mistyped)
         #expect(
-            try bare("profile", "list", "--recovery-key-file", mistyped.string).errorText.contains(
+            try work.bare(["profile", "list", "--recovery-key-file", mistyped.string]).errorText.contains(
                 "error[recovery_text_invalid]"))
         let file = directory.appending("recovery.key")
         #expect(
-            try bare("unlocker", "generate-recovery", "--key-out", file.string).outputText.contains("srkey1") == false)
+            try work.bare(["unlocker", "generate-recovery", "--key-out", file.string]).outputText.contains("srkey1")
+                == false)
         #expect(try TestFiles.read(file).count == 7 + 56 + 13)
-        #expect(try bare("unlocker", "generate-recovery", "--json").status == 2, "no key in JSON")
+        #expect(try work.bare(["unlocker", "generate-recovery", "--json"]).status == 2, "no key in JSON")
         let other = directory.appending("other.key")
-        let output = try json(bare("unlocker", "generate-recovery", "--json", "--key-out", other.string))
+        let output = try json(work.bare(["unlocker", "generate-recovery", "--json", "--key-out", other.string]))
         #expect((output["recipient"] as? String)?.hasPrefix("srpub1-") == true && output.count == 1)
     }
 

@@ -6,44 +6,18 @@ import Testing
 
 /// `strongroom snapshot`, as an operator runs it.
 @Suite struct SnapshotCommandTests {
-    let directory: TemporaryDirectory
-    let store: FilePath
-    let id: String
+    private let work: CommandLineStore
+    private var directory: TemporaryDirectory { work.directory }
+    private var store: FilePath { work.path }
+    private var id: String { work.id }
 
-    init() throws {
-        directory = try TemporaryDirectory()
-        store = directory.appending("store")
-        let key = directory.appending("key")
-        for arguments in [
-            ["init", "--new-key-file", key.string], ["profile", "create", "--key-file", key.string, "Work"],
-            [
-                "profile", "sql", "--key-file", key.string, "Work",
-                "CREATE TABLE t (a); INSERT INTO t VALUES (1), (2), (3)",
-            ],
-        ] {
-            let outcome = try ChildProcess.run("strongroom", arguments, environment: ["STRONGROOM_STORE": store.string])
-            #expect(outcome.status == 0, "\(outcome.errorText)")
-        }
-        id = try #require(
-            try FileManager.default.contentsOfDirectory(atPath: store.appending("profiles").string).first)
-    }
+    init() throws { work = try CommandLineStore() }
 
     private func run(_ arguments: String..., key: String? = nil) throws -> ChildProcess.Outcome {
-        try ChildProcess.run(
-            "strongroom", arguments + ["--key-file", key ?? directory.appending("key").string],
-            environment: ["STRONGROOM_STORE": store.string])
+        try work.run(arguments, key: key)
     }
 
-    private func json(_ outcome: ChildProcess.Outcome) throws -> [String: Any] {
-        try #require(try JSONSerialization.jsonObject(with: Data(outcome.output)) as? [String: Any])
-    }
-
-    private var database: FilePath { store.appending("profiles").appending(id).appending("profile.db") }
-    private var backups: FilePath { store.appending("profiles").appending(id).appending("backups") }
-
-    private func rows() throws -> String {
-        try run("profile", "sql", "Work", "SELECT 'n=' || count(*) FROM t").outputText
-    }
+    private func rows() throws -> String { try work.rows() }
 
     @Test func aSnapshotIsTakenListedVerifiedAndRestored() async throws {
         #expect(try run("snapshot", "list").outputText == "There are no snapshots.\n")
@@ -111,18 +85,18 @@ import Testing
 
     @Test func damageIsToldAndNothingIsRestored() throws {
         _ = try run("snapshot", "create", "Work")
-        let file = try #require(try TestFiles.tree(backups).first { $0.extension == "db" })
+        let file = try #require(try TestFiles.tree(work.backups).first { $0.extension == "db" })
         try TestFiles.edit(file) { $0[4096 + 9] ^= 1 }
-        let before = try TestFiles.read(database)
+        let before = try TestFiles.read(work.database)
         let verified = try run("snapshot", "verify", "Work")
         #expect(verified.status == 1)
         #expect(
             verified.outputText.contains("snapshot_pages_damaged") && verified.outputText.contains("page 2: wrong_tag"))
         let restored = try run("snapshot", "restore", "Work", "latest")
         #expect(restored.status == 13 && restored.errorText.contains("error[snapshot_pages_damaged]"))
-        #expect(try TestFiles.read(database) == before)
+        #expect(try TestFiles.read(work.database) == before)
         // The live database is damaged: no snapshot of that, and what there is stays.
-        try TestFiles.edit(database) { $0[4096 + 9] ^= 1 }
+        try TestFiles.edit(work.database) { $0[4096 + 9] ^= 1 }
         let create = try run("snapshot", "create", "Work")
         #expect(create.status == 13, "\(create.errorText)")
         let all = try run("snapshot", "create", "--all")
@@ -167,7 +141,7 @@ import Testing
         let verifyKey = directory.appending("verify.key")
         #expect(try run("snapshot", "verify-key", "Work", verifyKey.string).status == 0)
         #expect(try run("snapshot", "verify-key", "Work", verifyKey.string).status == 2, "nothing is overwritten")
-        let file = try #require(try TestFiles.tree(backups).first { $0.extension == "db" })
+        let file = try #require(try TestFiles.tree(work.backups).first { $0.extension == "db" })
         func verify() throws -> ChildProcess.Outcome {
             try ChildProcess.run(
                 "strongroom", ["snapshot", "verify", "--verify-only-key", verifyKey.string, file.string],

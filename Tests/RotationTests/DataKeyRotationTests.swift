@@ -179,7 +179,7 @@ struct RotationStore {
             #expect(try sample.store.keyStatus(now: now).dataKeys.allSatisfy { $0.ageDays == 0 })
         }
         // What is rotated is due no more, and what is retired never is.
-        try await sample.store.rotateAllDataKeys()
+        _ = try await sample.store.rotateAllDataKeys()
         let after = try sample.store.keyStatus(now: later)
         #expect(after.dataKeys.filter { $0.state == .decryptOnly }.allSatisfy { !$0.isDue })
     }

@@ -211,7 +211,7 @@ import Testing
 
     @Test(arguments: [Errno.noSpace, .ioError])
     func whicheverCallOfRetiringAndShreddingFails(error: Errno) async throws {
-        try await faults("retirement and shredding", error, atLeast: 60) { probe in
+        let failed = try await withEachCallFailing(of: "retirement and shredding", error) { probe in
             // Anew each time: with each old key there is more to be looked at, and there would be no end.
             let sample = try RotationStore(
                 rows: 6, policy: [("size: 4096", "size: 1024"), ("graceDays: 30", "graceDays: 0")])
@@ -233,6 +233,7 @@ import Testing
             _ = try await sample.store.shredProfile(info.id)
             #expect(try sample.store.profiles().count == 1)
         }
+        #expect(failed >= 60)
     }
 
     private struct StoredFailure: Error { let code: String }
@@ -240,7 +241,7 @@ import Testing
     @Test(arguments: [Errno.noSpace, .ioError])
     func whicheverCallOfADataRotationFails(error: Errno) async throws {
         let sample = try Self.sample()
-        try await faults("data rotation", error, atLeast: 60) { probe in
+        let failed = try await withEachCallFailing(of: "data rotation", error) { probe in
             let before = try sample.envelope().activeDataKey?.generation ?? 0
             let outcome = await SystemCalls.$probe.withValue(probe) {
                 await code { try await sample.store.rotateDataKey(of: sample.scope) }
@@ -250,6 +251,7 @@ import Testing
             if outcome == nil { #expect(after == before + 1) }
             #expect(after == before || after == before + 1)
         }
+        #expect(failed >= 60)
     }
 
     /// With the profile open: where it fails, the app goes on under the old key; or it is told to open the profile again.
@@ -258,7 +260,7 @@ import Testing
         let sample = try Self.sample()
         var written = 6
         var told: [String: Int] = [:]
-        try await faults("rotation of an open profile", error, atLeast: 60) { probe in
+        let failed = try await withEachCallFailing(of: "rotation of an open profile", error) { probe in
             let profile = try sample.store.openProfile(sample.info)
             try await profile.database.write { try $0.execute(sql: "INSERT INTO t (filling) VALUES ('a')") }
             written += 1
@@ -284,21 +286,8 @@ import Testing
             let envelope = try sample.envelope()
             #expect(try sample.keyID() == envelope.activeDataKey?.keyID)
         }
+        #expect(failed >= 60)
         print("what the app was told: \(told)")
         #expect(told["exchange_incomplete"] ?? 0 > 0 && told["done"] ?? 0 >= 1)
-    }
-
-    private func faults(
-        _ name: String, _ error: Errno, atLeast minimum: Int, _ body: (FailingProbe) async throws -> Void
-    ) async throws {
-        var failed = 0
-        while failed < 2_000 {
-            let probe = FailingProbe(failing: failed + 1, with: error)
-            try await body(probe)
-            if !probe.hasFailed { break }
-            failed += 1
-        }
-        print("faults, \(name): \(failed) system calls failed with \(error)")
-        #expect(failed >= minimum)
     }
 }

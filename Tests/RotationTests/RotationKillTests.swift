@@ -10,11 +10,6 @@ import Testing
 
 /// A process that rotates keys under write load, killed at random moments.
 @Suite struct RotationKillTests {
-    private func lines(_ outcome: ChildProcess.Outcome, _ word: String) -> [[Substring]] {
-        outcome.outputText.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
-            .map { $0.split(separator: " ") }.filter { $0.first == word[...] }
-    }
-
     /// Kills the helper `rounds` times, and looks at the store after each.
     ///
     /// - Parameter window: within how many microseconds.
@@ -33,7 +28,7 @@ import Testing
             child.kill()
             let outcome = child.finish()
             #expect(outcome.wasSignalled, "round \(round): \(outcome.errorText)")
-            acknowledged = max(acknowledged, lines(outcome, "row").compactMap { Int($0[1]) }.max() ?? 0)
+            acknowledged = max(acknowledged, outcome.lines("row").compactMap { Int($0[1]) }.max() ?? 0)
             let store = try test.open()
             if try check(store, outcome) { cut += 1 }
             let profile = try store.openProfile(info)
@@ -65,7 +60,7 @@ import Testing
             let envelope = try store.keyring.envelope(for: scope)
             let isCut = try StrictFiles.exists(files.rotating) || envelope.pendingDataKey != nil
             #expect(envelope.dataKeys.allSatisfy { $0.state != .destroyed })
-            last = max(last, lines(outcome, "rotated").compactMap { Int($0[1]) }.max() ?? 0)
+            last = max(last, outcome.lines("rotated").compactMap { Int($0[1]) }.max() ?? 0)
             #expect(try files.keyInForce(envelope)?.generation ?? 0 >= last)
             return isCut
         }
@@ -78,7 +73,7 @@ import Testing
         let others = try ["b", "c"].map { try test.makeProfile(named: $0, rows: 200) }
         var fleets = 0
         let cut = try kill("fleets", test, info, rounds: 200, seed: 600, window: 400_000) { store, outcome in
-            for line in lines(outcome, "fleet") {
+            for line in outcome.lines("fleet") {
                 #expect(line.dropFirst() == ["4", "0"])
                 fleets += 1
             }

@@ -11,12 +11,6 @@ import Testing
 
 /// A process that takes or restores snapshots under write load, killed at random moments; and a long run without a kill.
 @Suite struct SnapshotKillTests {
-    /// The lines that begin with a word, with what follows it; the last line may have been cut.
-    private func lines(_ outcome: ChildProcess.Outcome, _ word: String) -> [[Substring]] {
-        outcome.outputText.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
-            .map { $0.split(separator: " ") }.filter { $0.first == word[...] }
-    }
-
     /// How long a child takes from one line that begins so to the next, in microseconds: a window for random moments that
     /// fits this machine.
     private func period(of child: ChildProcess, _ word: String) -> UInt64 {
@@ -46,7 +40,7 @@ import Testing
             child.kill()
             let outcome = child.finish()
             #expect(outcome.wasSignalled, "\(outcome.errorText)")
-            acknowledged = max(acknowledged, lines(outcome, "row").compactMap { Int($0[1]) }.max() ?? 0)
+            acknowledged = max(acknowledged, outcome.lines("row").compactMap { Int($0[1]) }.max() ?? 0)
 
             let store = try test.open()
             let directory = try store.snapshotDirectory(of: .profile(info.id))
@@ -54,7 +48,7 @@ import Testing
             if left.contains(where: { $0.hasSuffix(".partial") }) { unfinished += 1 }
             let list = try directory.list()
             #expect(list.unusable.isEmpty, "round \(round): \(list.unusable)")
-            for line in lines(outcome, "snapshot") {
+            for line in outcome.lines("snapshot") {
                 let snapshot = try #require(
                     list.snapshots.first { $0.name == line[1] }, "round \(round): it was said to be there")
                 #expect(try directory.rows(of: snapshot) >= Int(line[2]) ?? .max)
@@ -106,7 +100,7 @@ import Testing
         app.send("")
         let outcome = app.finish()
         #expect(outcome.outputText.hasSuffix("closed\n"))
-        let committed = lines(outcome, "row").compactMap { Int($0[1]) }.max() ?? 0
+        let committed = outcome.lines("row").compactMap { Int($0[1]) }.max() ?? 0
         let store = try test.open()
         #expect(try store.verify(info).isHealthy)
         let profile = try store.openProfile(info)
@@ -158,7 +152,7 @@ import Testing
             child.kill()
             let outcome = child.finish()
             #expect(outcome.wasSignalled, "\(outcome.errorText)")
-            acknowledged = max(acknowledged, lines(outcome, "row").compactMap { Int($0[1]) }.max() ?? 0)
+            acknowledged = max(acknowledged, outcome.lines("row").compactMap { Int($0[1]) }.max() ?? 0)
             let names = try FileManager.default.contentsOfDirectory(atPath: test.directoryOf(info).string)
             if names.contains(where: { $0.contains("restor") }) { unfinished += 1 }
 
@@ -166,9 +160,9 @@ import Testing
             let count = try test.rows(info, in: store)
             // What was said last, or what was being done after that: adding three rows, or going back to the forty.
             let expected: Set<Int> =
-                switch lines(outcome, "added").count - lines(outcome, "restored").count {
-                case 1: [lines(outcome, "restored").isEmpty ? before + 3 : 43, 40]
-                default: lines(outcome, "restored").isEmpty ? [before, before + 3] : [40, 43]
+                switch outcome.lines("added").count - outcome.lines("restored").count {
+                case 1: [outcome.lines("restored").isEmpty ? before + 3 : 43, 40]
+                default: outcome.lines("restored").isEmpty ? [before, before + 3] : [40, 43]
                 }
             #expect(expected.contains(count), "round \(round): \(before) became \(count)")
             if count <= 43 { restored += 1 }
@@ -198,7 +192,7 @@ import Testing
         try await Task.sleep(for: .seconds(isLong ? 60 : 5))
         child.kill()
         let outcome = child.finish()
-        let said = lines(outcome, "snapshot")
+        let said = outcome.lines("snapshot")
         let store = try test.open()
         let directory = try store.snapshotDirectory(of: .profile(info.id))
         let list = try directory.list()

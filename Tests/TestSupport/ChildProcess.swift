@@ -13,6 +13,12 @@ package final class ChildProcess {
         package let errors: [UInt8]
         package var outputText: String { String(decoding: output, as: UTF8.self) }
         package var errorText: String { String(decoding: errors, as: UTF8.self) }
+
+        /// The lines that begin with a word, in words; the last line may have been cut, and is left out.
+        package func lines(_ word: String) -> [[Substring]] {
+            outputText.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
+                .map { $0.split(separator: " ") }.filter { $0.first == word[...] }
+        }
     }
 
     package let process = Process()

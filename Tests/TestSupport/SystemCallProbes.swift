@@ -44,6 +44,24 @@ package final class RecordingProbe: SystemCallProbe {
     package func didChange(_ effect: DiskEffect) { recorded.withLock { $0.append(effect) } }
 }
 
+/// The same for work that goes on in the background; says how many calls were made to fail.
+///
+/// - Parameter name: what is printed.
+/// - Returns: how many calls were made to fail.
+package func withEachCallFailing(
+    of name: String, _ error: Errno, limit: Int = 2_000, _ body: (FailingProbe) async throws -> Void
+) async throws -> Int {
+    var failed = 0
+    while failed < limit {
+        let probe = FailingProbe(failing: failed + 1, with: error)
+        try await body(probe)
+        if !probe.hasFailed { break }
+        failed += 1
+    }
+    print("faults, \(name): \(failed) system calls failed with \(error)")
+    return failed
+}
+
 /// Runs `body` with call 1 failing, then call 2, and so on until none is left to fail.
 ///
 /// - Returns: how many calls were made to fail.

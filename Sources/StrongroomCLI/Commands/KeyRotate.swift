@@ -75,12 +75,8 @@ struct KeyRotate: AsyncParsableCommand {
 
     private struct Plans: Encodable { let databases: [DataKeyRotationPlan] }
     private struct Reports: Encodable {
-        struct Failure: Encodable {
-            let scope: String
-            let code: String
-        }
         let rotated: [DataKeyRotationReport]
-        let failed: [Failure]
+        let failed: [FailedDatabase]
     }
 
     private func planData() throws {

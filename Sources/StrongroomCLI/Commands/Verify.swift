@@ -17,12 +17,8 @@ struct Verify: ParsableCommand {
     }
 
     private struct Output: Encodable {
-        struct Failure: Encodable {
-            let scope: String
-            let code: String
-        }
         let databases: [VerificationReport]
-        let failed: [Failure]
+        let failed: [FailedDatabase]
     }
 
     func run() throws {
