@@ -3,13 +3,11 @@
 
 import CSQLCipher
 import CryptoPrimitives
-import DurableFiles
 import GRDB
 import GRDBSQLite
 import Keyring
 import PageCipher
 import Secrets
-import SystemPackage
 
 enum ConnectionExchange {
     /// How long another connection of this process may still hold the database, in milliseconds; everybody waits meanwhile.
@@ -17,24 +15,21 @@ enum ConnectionExchange {
 
     /// Writes everything back into the main file and takes the connection out of WAL mode, which it can only be alone.
     ///
-    /// - Throws: `StrongroomError.connectionsOpen` where it is not alone; it is in WAL mode as before then.
-    static func leaveWAL(_ db: Database, _ files: DatabaseFiles) throws {
+    /// - Throws: `StrongroomError.connectionsOpen` where it is not alone. The caller puts it back into WAL mode then.
+    static func leaveWAL(_ db: Database) throws {
         let connection = try handle(db)
         sqlite3_busy_timeout(connection, CInt(patienceMilliseconds))
         defer { sqlite3_busy_timeout(connection, CInt(Engine.busyTimeoutMilliseconds)) }
         do {
             let mode = try String.fetchOne(db, sql: "PRAGMA journal_mode = DELETE")
-            guard mode == "delete", try !files.hasPendingWAL() else { throw StrongroomError(.connectionsOpen) }
+            guard mode == "delete" else { throw StrongroomError(.connectionsOpen) }
             // A journal in a file would be taken for that of whatever stands at this path when the program ends.
             guard try String.fetchOne(db, sql: "PRAGMA journal_mode = MEMORY") == "memory" else {
                 throw StrongroomError(.engineSettingRefused(.journalMode))
             }
         } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY || error.resultCode == .SQLITE_LOCKED
         {
-            throw StrongroomError(.connectionsOpen, files.main)
-        } catch {
-            try? Engine.settle(db)
-            throw error
+            throw StrongroomError(.connectionsOpen)
         }
     }
 
@@ -42,7 +37,7 @@ enum ConnectionExchange {
     ///
     /// SQLCipher takes a new key for an open connection only by encrypting the whole database again. So it is given a database of
     /// one page, in memory and under the old key, to do that with; then the file at its path takes that one's place.
-    static func follow(_ db: Database, _ files: DatabaseFiles, from old: DataKey, to new: DataKey) throws {
+    static func follow(_ db: Database, from old: DataKey, to new: DataKey) throws {
         let connection = try handle(db)
         let file = try OpenFile(of: connection)
         guard let memory = sqlite3_vfs_find("memdb"), memory.pointee.szOsFile <= file.vfs.pointee.szOsFile else {

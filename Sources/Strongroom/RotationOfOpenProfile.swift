@@ -79,6 +79,13 @@ struct RotationOfOpenProfile {
         }
     }
 
+    /// Lets nothing be written any more that the file at this path would not get, or not safely.
+    private func cutOff(_ db: Database) -> StrongroomError {
+        ConnectionExchange.cutOff(db)
+        open.exchangeFailed()
+        return StrongroomError(.exchangeIncomplete, files.main)
+    }
+
     /// The last pages, the exchange of the file, and the connections brought to it, while readers and writers wait.
     ///
     /// - Parameter decided: called when the new file has taken the old one's place.
@@ -94,25 +101,24 @@ struct RotationOfOpenProfile {
                 if !changed.isEmpty { try target.write(pages: changed, of: last.pages(under: keys.old)) }
                 moment.release()
                 database.invalidateReadOnlyConnections()
-                try ConnectionExchange.leaveWAL(db, files)
                 do {
+                    try ConnectionExchange.leaveWAL(db)
                     if Task.isCancelled { throw StrongroomError(.cancelled) }
                     try target.takeItsPlace()
                 } catch {
-                    try Engine.settle(db)
+                    // Back to work, if this is still the file that stands at its path.
+                    let found = try? DataFile(files.main).bytes(at: 0, count: KeyID.length)
+                    guard found == keys.old.info.keyID.bytes, (try? Engine.settle(db)) != nil else {
+                        throw cutOff(db)
+                    }
                     throw error
                 }
                 decided()
                 do {
                     try DurableFiles.syncDirectory(files.directory)
-                    try ConnectionExchange.follow(db, files, from: keys.old, to: keys.new)
+                    try ConnectionExchange.follow(db, from: keys.old, to: keys.new)
                     open.exchanged(to: keys.new)
-                } catch {
-                    // Nothing may be written any more that the file at this path does not get.
-                    ConnectionExchange.cutOff(db)
-                    open.exchangeFailed()
-                    throw StrongroomError(.exchangeIncomplete, files.main)
-                }
+                } catch { throw cutOff(db) }
                 return (changed.count, ContinuousClock.now - start)
             }
         }

@@ -17,7 +17,7 @@ public struct StrongroomError: ReportableError, Equatable {
         case profileInUse(process: Int32?)
         /// Something in this process holds the database besides the profile's own connections.
         case connectionsOpen
-        /// An open profile could not be brought to its new key; it must be opened again.
+        /// The connections of an open profile could not follow it to its new key; it must be opened again.
         case exchangeIncomplete
         /// The database is not as it should be; the condition says how.
         case database(DatabaseCondition)
@@ -134,7 +134,7 @@ public struct StrongroomError: ReportableError, Equatable {
         case .profileInUse(let process): "\(Self.name(of: process)) has this profile open"
         case .connectionsOpen: "a database snapshot or a connection of the app's own holds the database open"
         case .exchangeIncomplete:
-            "the database is under its new key, and the open connections could not be brought to it"
+            "the database is whole, and its open connections were cut off, because they could not follow it"
         case .database(let condition): condition.summary
         case .engineIsNotSQLCipher:
             "the SQL engine of this process is not SQLCipher 4.5.6 or newer; nothing was written"

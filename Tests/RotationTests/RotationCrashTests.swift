@@ -134,6 +134,47 @@ import Testing
         try profile.close()
     }
 
+    /// The system may say that a rename failed which took place: then the connections are with a file that has no name any more.
+    @Test func aRenameThatTookPlaceAndIsSaidToHaveFailed() async throws {
+        let sample = try Self.sample()
+        let profile = try sample.store.openProfile(sample.info)
+        let probe = RenamingProbe(from: sample.files.rotating, to: sample.main)
+        let outcome = await SystemCalls.$probe.withValue(probe) {
+            await code {
+                try await profile.rotateDataKey { if $0.phase == .exchanging { probe.isArmed.change { $0 = true } } }
+            }
+        }
+        #expect(outcome == "exchange_incomplete")
+        let write = await code {
+            try await profile.database.write { try $0.execute(sql: "INSERT INTO t (filling) VALUES ('lost')") }
+        }
+        #expect(write != nil, "nothing is acknowledged that is not kept")
+        try profile.close()
+        #expect(try settle(sample, sample.store) == "decryptOnly active")
+    }
+
+    private final class RenamingProbe: SystemCallProbe {
+        let isArmed = Shared(false)
+        private let source: FilePath
+        private let target: FilePath
+
+        init(from source: FilePath, to target: FilePath) {
+            self.source = source
+            self.target = target
+        }
+
+        func errorBefore(_ call: SystemCall) -> Errno? {
+            guard call == .rename,
+                isArmed.change({ armed in
+                    defer { armed = false }; return armed
+                })
+            else { return nil }
+            return rename(source.string, target.string) == 0 ? .ioError : .invalidArgument
+        }
+
+        func didChange(_ effect: DiskEffect) {}
+    }
+
     /// What is destroyed is what was to be, whole, and nothing else; the certificate follows.
     @Test func retiring() async throws {
         let sample = try RotationStore(
