@@ -61,11 +61,14 @@ private struct Needles {
     private func keyMaterial(of store: FilePath, keyFile: FilePath) throws -> [(name: String, bytes: [UInt8])] {
         let keyring = try LockedKeyring(in: store.appending("keyring")).unlock(with: .keyFile(keyFile))
         var material: [(String, [UInt8])] = [
-            ("root key", try keyring.withRootKey(1) { $0.withUnsafeBytes { Array($0) } })
+            ("root key", try keyring.withRootKey(keyring.activeRootVersion) { $0.withUnsafeBytes { Array($0) } })
         ]
         for file in try TestFiles.tree(store.appending("keyring").appending("envelopes")) {
             let scope = try #require(KeyScope(file.stem ?? ""))
-            let key = try keyring.dataKey(generation: 1, of: keyring.envelope(for: scope))
+            let envelope = try keyring.envelope(for: scope)
+            // Of a shredded profile there is none.
+            guard let active = envelope.activeDataKey else { continue }
+            let key = try keyring.dataKey(generation: active.generation, of: envelope)
             _ = key.secret.withSecret { secret in
                 material.append(("data key of \(scope)", secret.withUnsafeBytes { Array($0) }))
             }
@@ -133,6 +136,20 @@ private struct Needles {
             #expect(needles.found(in: try TestFiles.read(outside.appending(name))).isEmpty, "\(name)")
         }
 
+        // Keys that go, and the ones that take their place.
+        try step("key rotate --key-file \(key) --root --json")
+        try step("key rotate --key-file \(key) --data --all --json")
+        try step("key backup --key-file \(key) \(outside.appending("backup"))")
+        try step("key rehearse --key-file \(key) --backup \(outside.appending("backup")) --json")
+        try step("key retire --key-file \(key) --json", expecting: 1)
+        try step("profile shred --key-file \(key) Copy --confirm Copy --json")
+        let after = try Needles(keyMaterial(of: store, keyFile: key))
+        for file in try TestFiles.tree(outside.appending("backup")) + TestFiles.tree(store) {
+            let bytes = try TestFiles.read(file)
+            #expect(needles.found(in: bytes).isEmpty && after.found(in: bytes).isEmpty, "\(file)")
+        }
+        #expect(after.found(in: streams).isEmpty)
+
         let files = try TestFiles.tree(store)
         #expect(files.count >= 20)
         for file in files { #expect(needles.found(in: try TestFiles.read(file)).isEmpty, "\(file)") }
@@ -166,6 +183,36 @@ private struct Needles {
         process.send("lock")
         #expect(process.line() == "locked")
         #expect(try found() == [])
+        process.send("end")
+        #expect(process.finish().status == 0)
+    }
+
+    /// A key that has been rotated is not left in the memory of a process that goes on; the new one is there to be seen.
+    @Test func noOldKeyIsInMemoryAfterARotation() throws {
+        let test = try TestStore()
+        let store = try test.open()
+        let info = try store.createProfile(named: "Work")
+        try store.lock()
+        func material() throws -> Needles {
+            Needles(try keyMaterial(of: test.path, keyFile: test.keyFile).filter { !$0.name.contains("global") })
+        }
+        let before = try material()
+        let process = try ChildProcess(
+            "TestHelper", ["memory-of-rotations", test.path.string, test.keyFile.string, info.name])
+        func found(_ needles: Needles) throws -> [String] {
+            try needles.forms.filter { try ProcessMemory.occurrences(of: $0.bytes, in: process.processIdentifier) > 0 }
+                .map(\.name)
+        }
+        let dataKey = "data key of \(info.id), raw"
+        #expect(process.line() == "open")
+        #expect(try found(before).contains(dataKey), "negative control")
+        process.send("rotate")
+        while case let line = process.line(), line != "rotated" { try #require(!line.isEmpty) }
+        let old = Needles(before.forms.filter { $0.name == dataKey }.map { ("old data key", $0.bytes) })
+        #expect(try found(old) == [])
+        process.send("rotate the root")
+        while case let line = process.line(), line != "rotated the root" { try #require(!line.isEmpty) }
+        #expect(try found(before) == [], "neither the old root key nor the old data key")
         process.send("end")
         #expect(process.finish().status == 0)
     }

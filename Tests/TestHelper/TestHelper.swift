@@ -21,6 +21,7 @@ struct TestHelper {
         case "memory": try memory(arguments)
         case "snapshots": try await snapshots(arguments)
         case "restores": try await restores(arguments)
+        case "memory-of-rotations": try await memoryOfRotations(arguments)
         case "rotations": try await rotations(arguments)
         case "fleets": try await fleets(arguments)
         case "hold-sqlite": try holdSQLite(arguments)
@@ -187,6 +188,24 @@ struct TestHelper {
         let profile = try store.openProfile(arguments[3])
         _ = writeInBackground(profile.database, isQuiet: false)
         while true { say("rotated \(try await profile.rotateDataKey().generation)") }
+    }
+
+    /// memory-of-rotations STORE KEY PROFILE: opens, waits; moves the open profile to another key, waits; the root key too, waits.
+    static func memoryOfRotations(_ arguments: [String]) async throws {
+        let store = try open(arguments)
+        let profile = try store.openProfile(arguments[3])
+        _ = try await profile.database.write { try $0.execute(sql: "CREATE TABLE memory (a)") }
+        say("open")
+        waitForLine()
+        try await profile.rotateDataKey()
+        _ = try await profile.database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM memory") }
+        say("rotated")
+        waitForLine()
+        try await store.rotateRootKey()
+        say("rotated the root")
+        waitForLine()
+        try profile.close()
+        try store.lock()
     }
 
     /// fleets STORE KEY PROFILE: as rotations, with every database of the store each time. Prints `fleet N FAILED`.
