@@ -6,7 +6,7 @@ import DurableFiles
 public import Foundation
 public import KeyPolicy
 package import Secrets
-import SystemPackage
+package import SystemPackage
 
 /// A data key as its envelope shows it; nothing of it is secret.
 public struct DataKeyInfo: Sendable, Hashable {
@@ -138,8 +138,13 @@ extension UnlockedKeyring {
         }
     }
 
-    private func readEnvelope(_ scope: KeyScope) throws -> Envelope {
-        let path = path(of: scope)
+    /// Reads an envelope that stands in another directory than the keyring's own.
+    package func envelope(for scope: KeyScope, in other: FilePath) throws -> Envelope {
+        try readEnvelope(scope, at: LockedKeyring.envelopesPath(in: other).appending("\(scope).json"))
+    }
+
+    private func readEnvelope(_ scope: KeyScope, at other: FilePath? = nil) throws -> Envelope {
+        let path = other ?? path(of: scope)
         let file = try UnverifiedFile(reading: path, as: .envelope, limit: EnvelopeDocument.maximumBytes)
         let document: EnvelopeDocument
         do {

@@ -72,6 +72,10 @@ public struct KeyStatus: Sendable, Codable {
     public let rootKeys: [RootKey]
     /// The data keys: the global database's, then the profiles' by id.
     public let dataKeys: [DataKey]
+    /// After how many days the policy wants a root key rotated.
+    public let maximumRootKeyAgeDays: Int
+    /// After how many days the policy wants a data key rotated.
+    public let maximumDataKeyAgeDays: Int
     /// Rotations that were begun and are not finished.
     public let rotations: [RotationInfo]
     /// The last backup of the keyring; nil where none was made with this store.
@@ -120,7 +124,9 @@ extension Store {
         }
         return KeyStatus(
             keyringId: keyring.id, keyringSequence: keyring.sequence, unlockers: keyring.unlockers,
-            openedBy: keyring.openedBy, rootKeys: rootKeys, dataKeys: dataKeys, rotations: keyring.rotations,
+            openedBy: keyring.openedBy, rootKeys: rootKeys, dataKeys: dataKeys,
+            maximumRootKeyAgeDays: policy.maximumRootKeyAgeDays, maximumDataKeyAgeDays: policy.maximumDataKeyAgeDays,
+            rotations: keyring.rotations,
             lastBackup: try lastBackup().map { .init(date: $0.date, keyringSequence: $0.sequence) },
             engine: .init(sqlcipherVersion: versions.sqlcipher, sqliteVersion: versions.sqlite),
             unusableEnvelopes: unusable)

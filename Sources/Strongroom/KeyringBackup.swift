@@ -70,10 +70,11 @@ extension Store {
     ///   - keyring: where its keys are, or were; inside the store unless another place is named.
     ///   - backup: a directory that ``backUpKeyring(to:isDryRun:)`` made.
     ///   - secret: an unlocker that the backup knows.
+    ///   - isDryRun: whether to say only what would come from the backup.
     /// - Throws: `KeyringError` where the secret does not open the backup, or it is of another store.
     public static func restoreKeyring(
         of directory: FilePath, keyring keyringDirectory: FilePath? = nil, from backup: FilePath,
-        with secret: UnlockSecret
+        with secret: UnlockSecret, isDryRun: Bool = false
     ) async throws -> KeyringRestoreReport {
         try await BlockingWork.run {
             let target = keyringDirectory ?? defaultKeyringDirectory(of: directory)
@@ -82,6 +83,17 @@ extension Store {
             let document = try StoreDocument(unverifiedFrom: documentPath(in: directory))
             guard document.keyringId == kept.id else { throw KeyringError(.belongsToAnotherKeyring(.backup), backup) }
             let isReplaced = try !opens(target, kept.id, with: secret)
+            if isDryRun {
+                let inForce = try isReplaced ? kept : LockedKeyring(in: target).unlock(with: secret)
+                var replaced: [String] = []
+                try kept.forEachScope { scopes in
+                    for scope in scopes where (try? inForce.envelope(for: scope, in: target)) == nil {
+                        replaced.append(scope.description)
+                    }
+                }
+                return KeyringRestoreReport(
+                    isKeyringReplaced: isReplaced, envelopesReplaced: replaced, epochsBroughtUpToDate: [], failed: [])
+            }
             if isReplaced {
                 try setAside(target.appending("keyring.json"))
                 try LockedKeyring.install(kept, in: target)

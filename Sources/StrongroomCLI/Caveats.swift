@@ -5,7 +5,7 @@ import Strongroom
 
 /// Something that changes keys.
 enum KeyVerb {
-    case change, addUnlocker, rotateRoot, rotateData, retire, shred, backup
+    case change, addUnlocker, rotateRoot, rotateData, retire, shred, backup, restore
 
     /// What it does not protect, a clause each.
     var caveats: [String] {
@@ -38,6 +38,11 @@ enum KeyVerb {
                 "keyring backups and older copies of the keyring still hold the keys: with a copy of the files they open everything",
                 "plaintext exports, and whatever an application has read",
                 "file names, sizes and dates stay until the files are deleted",
+            ]
+        case .restore:
+            [
+                "unlockers that were removed after the backup was made open the keyring again, where its file came from the backup",
+                "keys of profiles that were shredded after it are back; keys that were made after it are not",
             ]
         case .backup:
             [

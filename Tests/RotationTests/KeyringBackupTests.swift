@@ -111,6 +111,11 @@ import Testing
         try FileManager.default.removeItem(atPath: path.string)
         #expect(code { _ = try sample.store.openProfile(sample.info) } == "envelope_missing")
         try sample.store.lock()
+        let before = try TestFiles.snapshot(sample.test.path)
+        let plan = try await Store.restoreKeyring(
+            of: sample.test.path, from: backup, with: secret(), isDryRun: true)
+        #expect(!plan.isKeyringReplaced && plan.envelopesReplaced == [sample.info.id.description])
+        #expect(try TestFiles.snapshot(sample.test.path) == before)
         let report = try await Store.restoreKeyring(of: sample.test.path, from: backup, with: secret())
         #expect(!report.isKeyringReplaced && report.envelopesReplaced == [sample.info.id.description])
         let store = try sample.test.open()
@@ -125,6 +130,9 @@ import Testing
         try await sample.store.rotateRootKey()
         try sample.store.lock()
         try TestFiles.edit(keyring.appending("keyring.json")) { $0[50] ^= 1 }
+        let plan = try await Store.restoreKeyring(
+            of: sample.test.path, from: backup, with: secret(), isDryRun: true)
+        #expect(plan.isKeyringReplaced && plan.envelopesReplaced.count == 2)
         let report = try await Store.restoreKeyring(of: sample.test.path, from: backup, with: secret())
         #expect(report.isKeyringReplaced && report.envelopesReplaced.count == 2 && report.failed.isEmpty)
         let store = try sample.test.open()

@@ -70,11 +70,14 @@ struct KeyRestore: AsyncParsableCommand {
     @OptionGroup var unlock: UnlockOptions
     @Option(help: ArgumentHelp("The backup of the keyring.", valueName: "dir"), completion: .directory)
     var backup: String
+    @Flag(help: "Say what would come from the backup, and do nothing.") var dryRun = false
 
     func run() async throws {
         let report = try await Store.restoreKeyring(
-            of: common.storePath(), keyring: common.keyringPath, from: FilePath(backup), with: unlock.secret())
-        try Terminal.result(report, common) {
+            of: common.storePath(), keyring: common.keyringPath, from: FilePath(backup), with: unlock.secret(),
+            isDryRun: dryRun)
+        try Terminal.result(report, of: .restore, common) {
+            if dryRun { print("Nothing was changed. This is what would be so afterwards:") }
             print(
                 report.isKeyringReplaced
                     ? "The keyring file came from the backup." : "The keyring file is whole and stays.")

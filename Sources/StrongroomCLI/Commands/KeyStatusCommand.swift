@@ -25,12 +25,16 @@ struct KeyStatusCommand: ParsableCommand {
         Terminal.table(
             ["key", "generation", "state", "age", "due", "files", "key id"],
             status.rootKeys.map { key in
-                ["root", "\(key.version)", key.state.rawValue, "\(key.ageDays) d", key.isDue ? "yes" : "no", "-", "-"]
+                [
+                    "root", "\(key.version)", key.state.rawValue,
+                    age(key.ageDays, key.state, of: status.maximumRootKeyAgeDays), key.isDue ? "yes" : "no", "-", "-",
+                ]
             }
                 + status.dataKeys.map { key in
                     [
-                        key.scope, "\(key.generation)", key.state.rawValue, "\(key.ageDays) d",
-                        key.isDue ? "yes" : "no", key.files.map { "\($0)" } ?? "-", key.keyId,
+                        key.scope, "\(key.generation)", key.state.rawValue,
+                        age(key.ageDays, key.state, of: status.maximumDataKeyAgeDays), key.isDue ? "yes" : "no",
+                        key.files.map { "\($0)" } ?? "-", key.keyId,
                     ]
                 })
         for envelope in status.unusableEnvelopes { print("\(envelope.scope): \(envelope.code)") }
@@ -47,5 +51,10 @@ struct KeyStatusCommand: ParsableCommand {
         if due > 0 { print("warning: \(due) data key(s) are due: 'strongroom key rotate --data --all'.") }
         let old = status.dataKeys.count { $0.state == .decryptOnly }
         if old > 0 { print("\(old) old data key(s) are still there: 'strongroom key retire' says which can go.") }
+    }
+
+    /// The age of a key, and of the one in use how old it may become.
+    private func age(_ days: Int, _ state: KeyState, of maximum: Int) -> String {
+        state == .active ? "\(days) of \(maximum) d" : "\(days) d"
     }
 }
