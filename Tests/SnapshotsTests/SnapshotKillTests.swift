@@ -11,23 +11,10 @@ import Testing
 
 /// A process that takes or restores snapshots under write load, killed at random moments; and a long run without a kill.
 @Suite struct SnapshotKillTests {
-    /// How long a child takes from one line that begins so to the next, in microseconds: a window for random moments that
-    /// fits this machine.
-    private func period(of child: ChildProcess, _ word: String) -> UInt64 {
-        func wait() { while case let line = child.line(), !line.isEmpty, !line.hasPrefix(word) {} }
-        wait()
-        let start = ContinuousClock.now
-        wait()
-        let period = (ContinuousClock.now - start) / .microseconds(1)
-        child.kill()
-        _ = child.finish()
-        return max(1_000, UInt64(period))
-    }
-
     @Test func aHundredKillsWhileSnapshotsAreTaken() async throws {
         let test = try TestStore()
         let info = try test.makeProfile(rows: 1)
-        let period = try period(
+        let period = try ChildProcess.period(
             of: ChildProcess("TestHelper", ["snapshots", test.path.string, test.keyFile.string, info.name]), "snapshot")
         var generator = SplitMix64(state: 100)
         var acknowledged = 0
@@ -136,7 +123,7 @@ import Testing
             _ = try await store.createSnapshot(of: .profile(info.id))
             try store.lock()
         }
-        let period = try period(
+        let period = try ChildProcess.period(
             of: ChildProcess(
                 "TestHelper", ["restores", test.path.string, test.keyFile.string, info.name, other.name]), "restored")
         var generator = SplitMix64(state: 200)

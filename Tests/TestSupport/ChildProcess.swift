@@ -92,6 +92,19 @@ package final class ChildProcess {
         try ChildProcess(executable: "/bin/bash", ["-c", command], environment: environment, in: nil).finish()
     }
 
+    /// How long a child takes from one line that begins so to the next, in microseconds: a window for random moments that
+    /// fits this machine. The child is killed.
+    package static func period(of child: ChildProcess, _ word: String) -> UInt64 {
+        func wait() { while case let line = child.line(), !line.isEmpty, !line.hasPrefix(word) {} }
+        wait()
+        let start = ContinuousClock.now
+        wait()
+        let period = (ContinuousClock.now - start) / .microseconds(1)
+        child.kill()
+        _ = child.finish()
+        return max(1_000, UInt64(period))
+    }
+
     /// Runs a product to its end.
     package static func run(
         executable: FilePath, _ arguments: [String], input: String? = nil
