@@ -15,11 +15,12 @@ extension UnlockedKeyring {
         }
         let key = try Random.secret(count: 32)
         let keyID = try DataKey.id(of: key)
-        return try changeKeys(of: envelope) { keys, root in
+        return try changeKeys(of: envelope) { keys, current in
             guard keys.count < EnvelopeDocument.maximumKeys else { throw KeyringError(.tooManyKeys) }
             let generation = (keys.map(\.generation).max() ?? 0) + 1
             let sealed = try seal(
-                key, scope: envelope.scope, generation: generation, state: .pending, keyID: keyID, root: root)
+                key, scope: envelope.scope, generation: generation, state: .pending, keyID: keyID,
+                root: current.rootVersion)
             keys.append(
                 .init(
                     generation: generation, state: .pending, created: DocumentCoding.now(), rotation: rotation,
@@ -30,16 +31,16 @@ extension UnlockedKeyring {
 
     /// Makes a pending key the active one; the one that was active still opens what is under it.
     package func activateDataKey(generation: Int, of envelope: Envelope) throws -> Envelope {
-        try changeKeys(of: envelope) { keys, root in
+        try changeKeys(of: envelope) { keys, current in
             guard keys.contains(where: { $0.generation == generation && $0.state == .pending }) else {
                 throw KeyringError(.dataKeyUnavailable(generation: generation))
             }
             for index in keys.indices {
                 if keys[index].state == .active {
-                    try reseal(&keys[index], as: .decryptOnly, envelope, root)
+                    try reseal(&keys[index], as: .decryptOnly, current, current.rootVersion)
                     keys[index].retired = DocumentCoding.now()
                 } else if keys[index].generation == generation {
-                    try reseal(&keys[index], as: .active, envelope, root)
+                    try reseal(&keys[index], as: .active, current, current.rootVersion)
                 }
             }
         }
@@ -88,13 +89,13 @@ extension UnlockedKeyring {
     }
 
     private func changeKeys(
-        of envelope: Envelope, _ change: (inout [EnvelopeDocument.Key], _ root: Int) throws -> Void
+        of envelope: Envelope, _ change: (inout [EnvelopeDocument.Key], _ current: Envelope) throws -> Void
     ) throws -> Envelope {
         try withFileLock {
             let current = try self.envelope(for: envelope.scope)
             guard current.sequence >= envelope.sequence else { throw KeyringError(.rolledBack(.envelope)) }
             var document = current.document
-            try change(&document.keys, current.rootVersion)
+            try change(&document.keys, current)
             document.sequence += 1
             document.updated = DocumentCoding.now()
             return try write(document, scope: envelope.scope, root: current.rootVersion)

@@ -187,6 +187,8 @@ extension UnlockedKeyring {
     ///
     /// - Throws: `KeyringError` where there is no such generation, it was destroyed, or its seal does not open.
     package func dataKey(generation: Int, of envelope: Envelope) throws -> DataKey {
+        // Whoever holds an envelope for long may hold one that is under a root key which was rotated since.
+        let envelope = isOpen(rootVersion: envelope.rootVersion) ? envelope : try self.envelope(for: envelope.scope)
         guard let entry = envelope.document.keys.first(where: { $0.generation == generation }), let info = entry.info,
             let sealed = entry.dataKey
         else { throw KeyringError(.dataKeyUnavailable(generation: generation), path(of: envelope.scope)) }

@@ -185,6 +185,9 @@ public final class UnlockedKeyring: Sendable, CustomStringConvertible, CustomRef
         }
     }
 
+    /// Whether a root key is there to be used.
+    func isOpen(rootVersion version: Int) -> Bool { state.withLock { $0.rootKeys[version] != nil } }
+
     func withRootKey<Result>(_ version: Int, _ body: (borrowing SecretBytes) throws -> Result) throws -> Result {
         let box = state.withLock { $0.rootKeys[version] }
         guard let result = try box?.withSecret(body) else { throw KeyringError(.locked) }

@@ -182,6 +182,28 @@ final class Shared<Value: Sendable>: Sendable {
         #expect(try sample.test.rows(sample.info, in: sample.store) == 2_000)
     }
 
+    /// An operator rotates the root key while an app has a profile open: whatever the app does next goes on.
+    @Test func theRootKeyMayRotateMeanwhile() async throws {
+        let sample = try RotationStore()
+        // What an interrupted rotation leaves.
+        _ = try sample.store.keyring.addPendingDataKey(to: sample.envelope())
+        let profile = try sample.store.openProfile(sample.info)
+        for _ in 0..<2 {
+            let operatorsStore = try sample.test.open()
+            try await operatorsStore.rotateRootKey()
+            try operatorsStore.lock()
+            // The app meets the new root key in the next file it reads, and lets the old one go.
+            _ = try sample.store.profiles()
+            #expect(try await profile.verify().isHealthy)
+            _ = try await profile.snapshot()
+            try await profile.rotateDataKey()
+            try await profile.database.write { try $0.execute(sql: "INSERT INTO t (filling) VALUES ('x')") }
+        }
+        #expect(sample.store.keyring.rootKeyInfos.map(\.state) == [.destroyed, .destroyed, .active])
+        try profile.close()
+        #expect(try sample.test.rows(sample.info, in: sample.store) == 302)
+    }
+
     @Test func afterClosingThereIsNothingToRotate() async throws {
         let sample = try RotationStore()
         let profile = try sample.store.openProfile(sample.info)
