@@ -23,7 +23,8 @@ public struct KeyringBackupReport: Sendable, Codable {
 
 /// What bringing a keyring back from a backup did.
 public struct KeyringRestoreReport: Sendable, Codable {
-    /// Whether the file with the unlockers and root keys came from the backup; otherwise the one that was there opened.
+    /// Whether the file with the unlockers and root keys came from the backup; otherwise the one that was there opened, and was no
+    /// older.
     public let isKeyringReplaced: Bool
     /// `global` and ids of profiles whose envelope came from the backup; the others were there and could be used.
     public let envelopesReplaced: [String]
@@ -82,7 +83,7 @@ extension Store {
             defer { kept.lock() }
             let document = try StoreDocument(unverifiedFrom: documentPath(in: directory))
             guard document.keyringId == kept.id else { throw KeyringError(.belongsToAnotherKeyring(.backup), backup) }
-            let isReplaced = try !opens(target, kept.id, with: secret)
+            let isReplaced = try !isUsable(target, insteadOf: kept, with: secret)
             if isDryRun {
                 let inForce = try isReplaced ? kept : LockedKeyring(in: target).unlock(with: secret)
                 var replaced: [String] = []
@@ -115,12 +116,15 @@ extension Store {
         }
     }
 
-    private static func opens(_ directory: FilePath, _ id: String, with secret: UnlockSecret) throws -> Bool {
+    /// Whether the keyring that is there opens, and is no older than the backup.
+    private static func isUsable(
+        _ directory: FilePath, insteadOf backup: UnlockedKeyring, with secret: UnlockSecret
+    ) throws -> Bool {
         do {
             let keyring = try LockedKeyring(in: directory).unlock(with: secret)
             defer { keyring.lock() }
-            guard keyring.id == id else { throw KeyringError(.belongsToAnotherKeyring(.keyring), directory) }
-            return true
+            guard keyring.id == backup.id else { throw KeyringError(.belongsToAnotherKeyring(.keyring), directory) }
+            return keyring.sequence >= backup.sequence
         } catch let error as KeyringError {
             // A keyring that is whole and has another unlocker is not to be replaced by an older one.
             if error.reason == .unlockFailed || error.reason == .belongsToAnotherKeyring(.keyring) { throw error }

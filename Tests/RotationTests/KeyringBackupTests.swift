@@ -103,6 +103,21 @@ import Testing
         #expect(code { _ = try sample.test.open() } == "keyring_rolled_back")
     }
 
+    /// An older keyring was put in place: the newer one of the backup is taken, and not the one that happens to open.
+    @Test func anOlderKeyringGivesWayToTheBackup() async throws {
+        let older = try TestFiles.read(keyring.appending("keyring.json"))
+        try sample.store.addUnlocker(.key(.init(testing: Array(repeating: 9, count: 32))), label: "later")
+        try await sample.store.backUpKeyring(to: backup)
+        try sample.store.lock()
+        try TestFiles.write(older, to: keyring.appending("keyring.json"))
+        #expect(code { _ = try sample.test.open() } == "keyring_rolled_back")
+        let report = try await Store.restoreKeyring(of: sample.test.path, from: backup, with: secret())
+        #expect(report.isKeyringReplaced)
+        let store = try sample.test.open()
+        #expect(store.keyring.unlockers.map(\.label) == ["test", "later"])
+        #expect(try sample.test.rows(sample.info, in: store) == 300)
+    }
+
     /// One envelope is lost; the root key has been rotated since, so the one in the backup is sealed under a key that is gone.
     @Test func aLostEnvelopeComesBackUnderTheNewRootKey() async throws {
         try await sample.store.backUpKeyring(to: backup)
