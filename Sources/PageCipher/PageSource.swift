@@ -36,7 +36,7 @@ package struct PageSource: Sendable {
     }
 
     /// Whether nothing stands after the last page of the main file, where that alone is read.
-    func isWholePages() throws -> Bool { try overlay != nil || main.length().isMultiple(of: pageSize) }
+    func isWholePages() throws -> Bool { try overlay?.pageCount != nil || main.length().isMultiple(of: pageSize) }
 
     /// Whether what was read since then is still what there was: false where the WAL has begun anew.
     package func isUnchanged() throws -> Bool { try overlay?.isUnchanged() ?? true }
@@ -64,22 +64,16 @@ package struct PageSource: Sendable {
     /// The pages that stand in the WAL, in order.
     package var overlaidPages: [Int] { overlay?.frames.keys.sorted() ?? [] }
 
-    /// The pages that were written between two moments. Both were held still by a read transaction, the second from before the
-    /// first was released.
+    /// The pages that were written since an earlier moment. Both moments were held still by a read transaction, this one from
+    /// before the other was released.
     ///
-    /// - Parameters:
-    ///   - wal: nil where there is none.
-    ///   - start: the mark at the first moment.
-    ///   - end: the mark at the second one.
-    package static func pagesChanged(
-        in wal: DataFile?, from start: WALMark, to end: WALMark, authenticator: borrowing PageAuthenticator
-    ) throws -> [Int] {
-        guard let wal, start != end else { return [] }
-        let scan = try WALScan(of: wal, upTo: end.length, with: authenticator)
-        guard scan.damage == nil else { throw PageCipherError.walDamaged }
-        // It began anew, which it can only where everything up to the first moment was in the main file.
-        guard start.header == end.header else { return scan.newestFrames.keys.sorted() }
-        let known = WALFrame.count(in: start.length, pageSize: authenticator.layout.size)
-        return scan.newestFrames.filter { $0.value > known }.keys.sorted()
+    /// - Throws: `PageCipherError.walDamaged` where the WAL is not the one of this moment any more, which that transaction forbids.
+    package func pagesChanged(since earlier: WALMark, until now: WALMark) throws -> [Int] {
+        guard earlier != now, now != .none else { return [] }
+        guard let overlay else { throw PageCipherError.walDamaged }
+        // It began anew, which it can only where everything up to the earlier moment was in the main file.
+        guard earlier.header == now.header else { return overlay.newestFrames.keys.sorted() }
+        let known = WALFrame.count(in: earlier.length, pageSize: pageSize)
+        return overlay.newestFrames.filter { $0.value > known }.keys.sorted()
     }
 }

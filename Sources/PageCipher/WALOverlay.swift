@@ -27,6 +27,8 @@ package struct WALMark: Equatable, Sendable {
 struct WALOverlay: Sendable {
     /// Frame numbers, counted from 1, by page number. Empty where the main file has everything already.
     let frames: [Int: Int]
+    /// The newest committed frame of each page that stands in the WAL, whether the main file has it too or not.
+    let newestFrames: [Int: Int]
     /// How many pages the database has after the last commit; nil where the main file alone says so.
     let pageCount: Int?
     private let file: DataFile
@@ -36,7 +38,7 @@ struct WALOverlay: Sendable {
     private static let attempts = 50
 
     /// - Parameter moment: what the WAL was like when the transaction began that holds it still; what came later is left out.
-    /// - Returns: nil where everything is in the main file.
+    /// - Returns: nil where it has begun anew since, so that everything is in the main file.
     init?(
         of file: DataFile, at moment: WALMark, over main: DataFile, _ authenticator: borrowing PageAuthenticator
     ) throws {
@@ -49,9 +51,13 @@ struct WALOverlay: Sendable {
             let scan = try WALScan(of: file, upTo: moment.length, with: authenticator)
             let isStill = try file.bytes(at: 0, count: WALHeader.length) == moment.header
             if isStill, scan.damage == nil {
-                guard let pageCount = scan.pageCount else { return nil }
-                let isWrittenBack = try Self.isWrittenBack(scan, file, main, authenticator.layout)
                 header = moment.header
+                newestFrames = scan.newestFrames
+                guard let pageCount = scan.pageCount else {
+                    (frames, self.pageCount) = ([:], nil)
+                    return
+                }
+                let isWrittenBack = try Self.isWrittenBack(scan, file, main, authenticator.layout)
                 frames = isWrittenBack ? [:] : scan.newestFrames.filter { $0.key <= pageCount }
                 self.pageCount = isWrittenBack ? nil : pageCount
                 return

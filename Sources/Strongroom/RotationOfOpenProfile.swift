@@ -5,7 +5,6 @@ import Foundation
 import GRDB
 import Keyring
 import PageCipher
-import Synchronization
 
 /// One rotation of one open profile.
 struct RotationOfOpenProfile {
@@ -35,10 +34,13 @@ struct RotationOfOpenProfile {
         defer { staysOpen.release() }
         let keys = try open.keyring.keysForRotation(of: currentEnvelope(), in: rotation)
         open.note(keys.envelope)
-        // What is in force at the end stays, with the connections that use it.
-        let isNewInForce = Mutex(false)
-        defer { (isNewInForce.withLock { $0 } ? keys.old : keys.new).secret.wipe() }
-        defer { if !isNewInForce.withLock({ $0 }) { try? DurableFiles.remove(files.rotating) } }
+        defer {
+            // What is in force at the end stays, with the connections that use it.
+            let inForce = open.rotationState.key.info.keyID
+            for key in [keys.old, keys.new] where key.info.keyID != inForce { key.secret.wipe() }
+            // It has another name once it has taken the old one's place.
+            try? DurableFiles.remove(files.rotating)
+        }
 
         let target = try RotationFile(files, from: keys.old, to: keys.new)
         var moment = try nextMoment(after: nil)
@@ -46,17 +48,18 @@ struct RotationOfOpenProfile {
         var caughtUp = 0
         for _ in 0..<Self.rounds {
             let next = try nextMoment(after: moment)
-            let changed = try next.pagesChanged(since: moment, under: keys.old)
+            let source = try next.pages(under: keys.old)
+            let changed = try next.changed(since: moment, in: source)
             moment = next
             guard !changed.isEmpty else { break }
             progress(RotationProgress(phase: .catchingUp, pages: changed.count, totalPages: pages))
-            try target.write(pages: changed, of: moment.pages(under: keys.old))
+            try target.write(pages: changed, of: source)
             caughtUp += changed.count
             if changed.count <= Self.pagesWorthWaiting { break }
             if Task.isCancelled { throw StrongroomError(.cancelled) }
         }
         progress(RotationProgress(phase: .exchanging, pages: 0, totalPages: pages))
-        let (last, held) = try finish(keys, target, moment) { isNewInForce.withLock { $0 = true } }
+        let (last, held) = try finish(keys, target, moment)
         // Should this fail, everybody goes on under the new key, and whoever opens the database next does it.
         open.note(try open.keyring.activateDataKey(generation: keys.new.info.generation, of: keys.envelope))
         return DataKeyRotationReport(
@@ -88,17 +91,17 @@ struct RotationOfOpenProfile {
 
     /// The last pages, the exchange of the file, and the connections brought to it, while readers and writers wait.
     ///
-    /// - Parameter decided: called when the new file has taken the old one's place.
     /// - Returns: how many pages were caught up with, and how long everybody waited.
     private func finish(
-        _ keys: RotationKeys, _ target: RotationFile, _ moment: HeldMoment, decided: () -> Void
+        _ keys: RotationKeys, _ target: RotationFile, _ moment: HeldMoment
     ) throws -> (pages: Int, held: Duration) {
         try StrongroomError.wrapping(.query, files.main) {
             try database.barrierWriteWithoutTransaction { db in
                 let start = ContinuousClock.now
                 let last = try HeldMoment(files, nil)
-                let changed = try last.pagesChanged(since: moment, under: keys.old)
-                if !changed.isEmpty { try target.write(pages: changed, of: last.pages(under: keys.old)) }
+                let source = try last.pages(under: keys.old)
+                let changed = try last.changed(since: moment, in: source)
+                if !changed.isEmpty { try target.write(pages: changed, of: source) }
                 moment.release()
                 database.invalidateReadOnlyConnections()
                 do {
@@ -113,7 +116,6 @@ struct RotationOfOpenProfile {
                     }
                     throw error
                 }
-                decided()
                 do {
                     try DurableFiles.syncDirectory(files.directory)
                     try ConnectionExchange.follow(db, from: keys.old, to: keys.new)
@@ -151,13 +153,12 @@ private final class HeldMoment {
     }
 
     func pages(under key: DataKey) throws -> PageSource {
-        try PageSource(DataFile(files.main), wal: wal(), at: mark, authenticator: key.makePageAuthenticator())
+        let wal = try StrictFiles.exists(files.wal) ? DataFile(files.wal) : nil
+        return try PageSource(DataFile(files.main), wal: wal, at: mark, authenticator: key.makePageAuthenticator())
     }
 
-    func pagesChanged(since earlier: HeldMoment, under key: DataKey) throws -> [Int] {
-        try PageSource.pagesChanged(
-            in: wal(), from: earlier.mark, to: mark, authenticator: key.makePageAuthenticator())
+    /// - Parameter pages: those of this moment.
+    func changed(since earlier: HeldMoment, in pages: PageSource) throws -> [Int] {
+        try pages.pagesChanged(since: earlier.mark, until: mark)
     }
-
-    private func wal() throws -> DataFile? { try StrictFiles.exists(files.wal) ? DataFile(files.wal) : nil }
 }
