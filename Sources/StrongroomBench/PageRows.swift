@@ -107,7 +107,7 @@ enum PageRows {
     static func reencrypt(_ database: BenchDatabase, limit: CryptoLimits, rounds: Int) async throws -> Comparison {
         let target = database.path.removingLastComponent().appending("target.db")
         return try await Comparison.measure(
-            "re-encrypt to another key, fsynced", theirName: "PRAGMA rekey (sqlite3_rekey_v2)",
+            "re-encrypt to another key, fsynced", theirName: BenchDatabase.rekeyName,
             rounds: rounds, megabytes: database.megabytes, limit: limit.reencrypting,
             ours: {
                 let file = try NewDataFile(target)
