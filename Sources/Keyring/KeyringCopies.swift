@@ -88,9 +88,6 @@ extension UnlockedKeyring {
 }
 
 extension LockedKeyring {
-    /// Where the file of a keyring stands.
-    package var path: FilePath { Self.path(in: directory) }
-
     /// Makes a keyring directory with the file of another one, whose content must open already.
     package static func install(_ backup: UnlockedKeyring, in directory: FilePath) throws {
         try DurableFiles.createDirectory(directory, allowExisting: true)

@@ -61,7 +61,7 @@ extension Profile {
     /// - Throws: `KeyringError.rotationBlocked` where a snapshot, a restore or another rotation is under way;
     ///   `StrongroomError.connectionsOpen` where something besides ``database`` holds the file open;
     ///   `PageCipherError.pageNotAuthentic` with the page that is not what was written. The database is under its old key then, and
-    ///   open. After `StrongroomError.exchangeIncomplete` it is under the new one, and must be opened again.
+    ///   open. After `StrongroomError.exchangeIncomplete` it is whole under one of the two, and must be opened again.
     @discardableResult
     public func rotateDataKey(
         progress: @Sendable @escaping (RotationProgress) -> Void = { _ in }
