@@ -31,7 +31,7 @@ struct CommandLineStore {
     }
 
     /// Runs the program with a way to unlock.
-    func run(_ arguments: [String], key: String? = nil) throws -> ChildProcess.Outcome {
+    func run(_ arguments: String..., key: String? = nil) throws -> ChildProcess.Outcome {
         try bare(arguments + ["--key-file", key ?? directory.appending("key").string])
     }
 
@@ -40,7 +40,7 @@ struct CommandLineStore {
         try ChildProcess.run("strongroom", arguments, environment: ["STRONGROOM_STORE": path.string])
     }
 
-    func rows() throws -> String { try run(["profile", "sql", "Work", "SELECT 'n=' || count(*) FROM t"]).outputText }
+    func rows() throws -> String { try run("profile", "sql", "Work", "SELECT 'n=' || count(*) FROM t").outputText }
 }
 
 /// What `--json` printed.

@@ -194,7 +194,7 @@ final class Shared<Value: Sendable>: Sendable {
             try operatorsStore.lock()
             // The app meets the new root key in the next file it reads, and lets the old one go.
             _ = try sample.store.profiles()
-            #expect(try await profile.verify().isHealthy)
+            #expect(try profile.verify().isHealthy)
             _ = try await profile.snapshot()
             try await profile.rotateDataKey()
             try await profile.database.write { try $0.execute(sql: "INSERT INTO t (filling) VALUES ('x')") }

@@ -18,31 +18,8 @@ import Testing
         _ name: String, _ sample: RotationStore, _ change: () async throws -> Void,
         check: (Store, FilePath) async throws -> String
     ) async throws -> [String: Int] {
-        let root = sample.test.directory.path
-        let initial = try TestFiles.snapshot(root, ignoring: ["-shm"])
-        let probe = RecordingProbe()
-        try await SystemCalls.$probe.withValue(probe) { try await change() }
-        return try await enumerate(name, initial, probe.effects, root, check: check)
-    }
-
-    static func enumerate(
-        _ name: String, _ initial: [String: [UInt8]], _ effects: [DiskEffect], _ root: FilePath,
-        check: (Store, FilePath) async throws -> String
-    ) async throws -> [String: Int] {
-        let states = CrashEnumerator(initial: initial, effects: effects).states()
-        var outcomes: [String: Int] = [:]
-        // In the order of a set, which is another one each time.
-        let sample = states.prefix(CrashEnumerator.sampleSize)
-        for state in sample {
-            let directory = try TemporaryDirectory()
-            try state.materialise(at: directory.path, insteadOf: root)
-            let store = try Store.openWithoutGlobal(
-                at: directory.appending("store"), with: .keyFile(directory.appending("key")))
-            outcomes[try await check(store, directory.path), default: 0] += 1
-            try store.lock()
-        }
-        print("crash enumeration, \(name): \(sample.count) of \(states.count) disk states: \(outcomes)")
-        return outcomes
+        try await StoreCrashes.enumerate(
+            name, in: sample.test.directory.path, limit: CrashEnumerator.sampleSize, change, check: check)
     }
 
     /// What SQLite writes is not seen by the enumerator, so the global database is as it was before: its envelope is brought to that.
@@ -113,8 +90,9 @@ import Testing
                 _ = try settle(sample, store)
                 try store.lock()
             }
-            let again = try await Self.enumerate(
-                "recovery of a data rotation, \(kind)", initial, probe.effects, directory.path
+            let again = try await StoreCrashes.enumerate(
+                "recovery of a data rotation, \(kind)", initial, probe.effects, directory.path,
+                limit: CrashEnumerator.sampleSize
             ) { store, _ in try settle(sample, store) }
             #expect(Set(again.keys) == [kind == "copied" ? "active pending" : "decryptOnly active"])
         }

@@ -17,29 +17,6 @@ import Testing
         try SnapshotStore(rows: rows, policy: [("size: 4096", "size: 1024")])
     }
 
-    /// The states that `change` may leave of the whole store, each opened without its global database.
-    private func enumerate(
-        _ name: String, _ sample: SnapshotStore, beside extra: [FilePath] = [], limit: Int = .max,
-        _ change: () async throws -> Void, check: (Store, FilePath) async throws -> String
-    ) async throws -> [String: Int] {
-        let root = sample.test.directory.path
-        let initial = try TestFiles.snapshot(root, ignoring: ["-shm"])
-        let probe = RecordingProbe()
-        try await SystemCalls.$probe.withValue(probe) { try await change() }
-        let states = CrashEnumerator(initial: initial, effects: probe.effects).states()
-        var outcomes: [String: Int] = [:]
-        for state in states.prefix(limit) {
-            let directory = try TemporaryDirectory()
-            try state.materialise(at: directory.path, insteadOf: root)
-            let store = try Store.openWithoutGlobal(
-                at: directory.appending("store"), with: .keyFile(directory.appending("key")))
-            outcomes[try await check(store, directory.path), default: 0] += 1
-            try store.lock()
-        }
-        print("crash enumeration, \(name): \(states.count) disk states: \(outcomes)")
-        return outcomes
-    }
-
     /// That every snapshot which is listed is good, and that nothing is listed as unusable.
     private func goodSnapshots(_ store: Store, _ scope: KeyScope) throws -> [Snapshot] {
         let directory = try store.snapshotDirectory(of: scope)
@@ -58,7 +35,7 @@ import Testing
     @Test func creating() async throws {
         let sample = try Self.sample()
         let live = try TestFiles.read(sample.test.databaseFile(sample.info))
-        let outcomes = try await enumerate("snapshot create", sample) {
+        let outcomes = try await StoreCrashes.enumerate("snapshot create", in: sample.test.directory.path) {
             _ = try await sample.store.createSnapshot(of: sample.scope)
         } check: { store, path in
             let found = try goodSnapshots(store, sample.scope)
@@ -79,7 +56,7 @@ import Testing
         let sample = try Self.sample()
         for _ in 0..<3 { _ = try await sample.store.createSnapshot(of: sample.scope) }
         let newest = try await sample.store.snapshot("latest", of: sample.scope).id
-        let outcomes = try await enumerate("snapshot prune", sample) {
+        let outcomes = try await StoreCrashes.enumerate("snapshot prune", in: sample.test.directory.path) {
             let report = try await sample.store.pruneSnapshots(of: sample.scope, keeping: Retention(last: 1))
             #expect(report.removed.count == 2)
         } check: { store, _ in
@@ -98,7 +75,7 @@ import Testing
         let sample = try Self.sample()
         let snapshot = try await sample.store.createSnapshot(of: sample.scope)
         let target = sample.test.directory.appending("out.db")
-        let outcomes = try await enumerate("snapshot export", sample) {
+        let outcomes = try await StoreCrashes.enumerate("snapshot export", in: sample.test.directory.path) {
             _ = try await sample.store.exportSnapshot(
                 snapshot, to: target, newKeyFile: sample.test.directory.appending("out.key"))
         } check: { store, root in
@@ -144,7 +121,7 @@ import Testing
     @Test func restoring() async throws {
         let (sample, snapshot) = try await killed()
         let interrupted = Interrupted()
-        let outcomes = try await enumerate("snapshot restore", sample) {
+        let outcomes = try await StoreCrashes.enumerate("snapshot restore", in: sample.test.directory.path) {
             _ = try await sample.store.restoreSnapshot(snapshot)
         } check: { store, root in
             #expect(try goodSnapshots(store, sample.scope).count == 1)
