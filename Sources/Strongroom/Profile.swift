@@ -126,7 +126,7 @@ extension Store {
     ///
     /// - Parameter text: its id or name.
     /// - Throws: `StrongroomError.profileInUse` where it is open already; `.database` with the exact condition where
-    ///   something is wrong with its file, which is left as it is.
+    ///   something is wrong with its file, which is left as it is; `.migrationHistoryGap`, `.migrationFailed`.
     public func openProfile(_ text: String) throws -> Profile {
         try openProfile(profile(text))
     }
@@ -142,9 +142,21 @@ extension Store {
             let open = try OpenDatabase(files, lock: lock, keyring: keyring, policy: policy) {
                 try DatabasePool(path: $0, configuration: $1)
             }
+            try migrate(open, schema.profile)
             return Profile(info, open, of: self)
         } catch {
             lock.release()
+            throw error
+        }
+    }
+
+    /// Runs what is pending, or closes the database.
+    func migrate(_ open: OpenDatabase<some DatabaseWriter>, _ migrations: Migrations?) throws {
+        guard let migrations else { return }
+        do {
+            try StrongroomError.wrapping(.open, open.files.main) { try open.migrate(migrations, of: self) }
+        } catch {
+            try? open.close()
             throw error
         }
     }

@@ -67,12 +67,12 @@ extension Store {
     /// are not counted and not removed.
     public func createSnapshot(of scope: KeyScope, beforeMigration next: String) async throws -> Snapshot {
         let snapshot = try await createSnapshot(of: scope, reason: .preMigration(next: next))
-        try await BlockingWork.run {
-            _ = try self.snapshotDirectory(of: scope).prune(Retention(self.policy), isDryRun: false) {
-                $0.isPreMigration
-            }
-        }
+        try await BlockingWork.run { try self.prunePreMigrationSnapshots(of: scope) }
         return snapshot
+    }
+
+    func prunePreMigrationSnapshots(of scope: KeyScope) throws {
+        _ = try snapshotDirectory(of: scope).prune(Retention(policy), isDryRun: false) { $0.isPreMigration }
     }
 
     /// Takes a snapshot of the global database and of every profile, frozen at one moment: no write to any of them lies

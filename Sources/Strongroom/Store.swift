@@ -40,6 +40,7 @@ public final class Store: Sendable {
     /// The unlocked keyring.
     package let keyring: UnlockedKeyring
 
+    let schema: StoreSchema
     let logger: Logger
     private let openProfiles = Mutex<[ObjectIdentifier: WeakProfile]>([:])
     private let isLocked = Mutex(false)
@@ -47,12 +48,14 @@ public final class Store: Sendable {
     private struct WeakProfile { weak var profile: Profile? }
 
     private init(
-        directory: FilePath, document: StoreDocument, policy: KeyPolicy, keyring: UnlockedKeyring, logger: Logger
+        directory: FilePath, document: StoreDocument, policy: KeyPolicy, keyring: UnlockedKeyring,
+        schema: StoreSchema = StoreSchema(), logger: Logger
     ) {
         self.directory = directory
         id = document.storeId
         self.policy = policy
         self.keyring = keyring
+        self.schema = schema
         self.logger = logger
         if let code = MemoryLock.takeUnreportedFailure() {
             logger.warning("memory_not_locked", metadata: ["errno": "\(code)"])
@@ -71,12 +74,14 @@ public final class Store: Sendable {
     ///   - keyring: where the keys are to be; inside the store unless another place is named.
     ///   - policy: the policy that the store is pinned to.
     ///   - unlockers: the first unlockers, each with a label; as many as the policy requires.
+    ///   - schema: the app's migrations.
     ///   - logger: gets codes and numbers, never names, paths, content or keys.
     /// - Throws: `StrongroomError.storeExists` where something is there; `KeyPolicyError`, `KeyringError` and
     ///   `DurableFilesError` before anything is written, or after what was written has been removed.
     public static func create(
         at directory: FilePath, keyring keyringDirectory: FilePath? = nil, policy: PolicySource = .shipped("default"),
-        unlockers: [(secret: UnlockSecret, label: String)], logger: Logger = Logger(label: "strongroom")
+        unlockers: [(secret: UnlockSecret, label: String)], schema: StoreSchema = StoreSchema(),
+        logger: Logger = Logger(label: "strongroom")
     ) throws -> Store {
         _ = try Engine.versions()
         let (policy, policyBytes) = try read(policy)
@@ -97,8 +102,11 @@ public final class Store: Sendable {
             try DurableFiles.createDirectory(DatabaseFiles.profilesDirectory(in: directory))
             try keyring.createEnvelope(for: .global, pageFormat: policy.pageFormat)
             let store = Store(
-                directory: directory, document: document, policy: policy, keyring: keyring, logger: logger)
+                directory: directory, document: document, policy: policy, keyring: keyring, schema: schema,
+                logger: logger)
             try store.withGlobal(isNew: true) { try ProfileRegistry.create(in: $0, keyringSequence: keyring.sequence) }
+            // The app's migrations.
+            try store.withGlobal { _ in }
             try keyring.write(document, to: documentPath(in: directory))
             return store
         } catch {
@@ -118,14 +126,16 @@ public final class Store: Sendable {
     ///   - directory: the store.
     ///   - keyring: where its keys are; inside the store unless another place is named.
     ///   - secret: a passphrase, a key file or a recovery key.
+    ///   - schema: the app's migrations. What is pending runs where the global database and each profile are opened.
     ///   - logger: gets codes and numbers, never names, paths, content or keys.
     /// - Throws: `KeyringError.unlockFailed` where the secret opens no unlocker; other errors, each with a code of its
     ///   own, where a file is missing, damaged, forged or old. Nothing is changed then.
     public static func open(
         at directory: FilePath, keyring keyringDirectory: FilePath? = nil, with secret: UnlockSecret,
-        logger: Logger = Logger(label: "strongroom")
+        schema: StoreSchema = StoreSchema(), logger: Logger = Logger(label: "strongroom")
     ) throws -> Store {
-        let store = try openWithoutGlobal(at: directory, keyring: keyringDirectory, with: secret, logger: logger)
+        let store = try openWithoutGlobal(
+            at: directory, keyring: keyringDirectory, with: secret, schema: schema, logger: logger)
         do {
             try store.noticeRollback()
             return store
@@ -138,10 +148,10 @@ public final class Store: Sendable {
     /// Opens a store whose global database may be the one thing that is broken, so that a snapshot of it can be looked at
     /// and restored. Whether the keyring was put back from the past is not noticed: that is known to the global database.
     ///
-    /// - Throws: as ``open(at:keyring:with:logger:)``, but for what is wrong with the global database.
+    /// - Throws: as ``open(at:keyring:with:schema:logger:)``, but for what is wrong with the global database.
     public static func openWithoutGlobal(
         at directory: FilePath, keyring keyringDirectory: FilePath? = nil, with secret: UnlockSecret,
-        logger: Logger = Logger(label: "strongroom")
+        schema: StoreSchema = StoreSchema(), logger: Logger = Logger(label: "strongroom")
     ) throws -> Store {
         let path = documentPath(in: directory)
         guard try StrictFiles.exists(directory), try StrictFiles.exists(path) else {
@@ -160,7 +170,9 @@ public final class Store: Sendable {
                 throw StrongroomError(.policyChanged, policyPath)
             }
             let policy = try KeyPolicy(parsing: bytes, file: "policy.yaml")
-            return Store(directory: directory, document: document, policy: policy, keyring: keyring, logger: logger)
+            return Store(
+                directory: directory, document: document, policy: policy, keyring: keyring, schema: schema,
+                logger: logger)
         } catch {
             keyring.lock()
             throw error
@@ -208,6 +220,7 @@ public final class Store: Sendable {
         let open = try OpenDatabase(files, lock: lock, keyring: keyring, policy: policy, isNew: isNew) {
             try DatabaseQueue(path: $0, configuration: $1)
         }
+        if !isNew { try migrate(open, schema.global) }
         let result: Result
         do {
             result = try StrongroomError.wrapping(.registry, files.main) { try body(open.writer) }

@@ -32,6 +32,12 @@ public struct StrongroomError: ReportableError, Equatable {
         case copyDiffers
         case cancelled
         case plaintextNotConfirmed
+        /// What a database has of the app's migrations is no prefix of what the app has registered.
+        case migrationHistoryGap(MigrationGap)
+        /// A migration failed, and none of those that were pending has been applied.
+        case migrationFailed(MigrationName, MigrationFailure)
+        /// A migration's name breaks the rule, or was used twice.
+        case migrationNameInvalid(MigrationName)
     }
 
     /// What was being done when the SQL engine refused.
@@ -77,6 +83,9 @@ public struct StrongroomError: ReportableError, Equatable {
         case .copyDiffers: "copy_differs"
         case .cancelled: "cancelled"
         case .plaintextNotConfirmed: "plaintext_not_confirmed"
+        case .migrationHistoryGap: "migration_history_gap"
+        case .migrationFailed: "migration_failed"
+        case .migrationNameInvalid: "migration_name_invalid"
         }
     }
 
@@ -106,7 +115,8 @@ public struct StrongroomError: ReportableError, Equatable {
             case .notADatabase, .unsupported: .usage
             }
         case .copyDiffers: .damaged
-        case .cancelled: .incomplete
+        case .cancelled, .migrationFailed: .incomplete
+        case .migrationHistoryGap, .migrationNameInvalid: .usage
         }
     }
 
@@ -144,6 +154,10 @@ public struct StrongroomError: ReportableError, Equatable {
         case .copyDiffers: "the copy does not hold the same rows as the source; it was discarded"
         case .cancelled: "it was cancelled; nothing was changed"
         case .plaintextNotConfirmed: "an export is a plaintext file that anybody can read"
+        case .migrationHistoryGap(let gap): gap.summary
+        case .migrationFailed(let name, let failure):
+            "the migration \(name) failed (\(failure.summary)); the database is as it was"
+        case .migrationNameInvalid(let name): "the migration name \(name) breaks the rule, or is there twice"
         }
     }
 
@@ -170,6 +184,13 @@ public struct StrongroomError: ReportableError, Equatable {
         case .copyDiffers: "check the health of both disks, and import again"
         case .cancelled: "run it again when you are ready"
         case .plaintextNotConfirmed: "say --plaintext if that is what you want, and destroy the file afterwards"
+        case .migrationHistoryGap(let gap):
+            gap.registered == nil
+                ? "use the version of the app that wrote it, or a newer one; nothing was changed"
+                : "the app's list of migrations was changed where it may only grow; nothing was changed"
+        case .migrationFailed: "use the app's former version, and report this to its developers"
+        case .migrationNameInvalid:
+            "1 to 80 letters, digits, '_', '.', '-', beginning with a letter or digit; once each"
         }
     }
 

@@ -24,6 +24,7 @@ struct TestHelper {
         case "memory-of-rotations": try await memoryOfRotations(arguments)
         case "rotations": try await rotations(arguments)
         case "fleets": try await fleets(arguments)
+        case "migrate-slowly": try migrateSlowly(arguments)
         case "hold-sqlite": try holdSQLite(arguments)
         case "hardening": showHardening(arguments.contains("hardened"))
         default: exit(64)
@@ -38,6 +39,27 @@ struct TestHelper {
     static func say(_ text: Any) { FileHandle.standardOutput.write(Data("\(text)\n".utf8)) }
 
     static func waitForLine() { _ = readLine() }
+
+    /// Runs two steps more than MigrationTests' first two, writes much in the first, and does not come to an end in the second.
+    static func migrateSlowly(_ arguments: [String]) throws {
+        var migrations = Migrations()
+        for name in ["create-talk", "create-run"] { migrations.add(name) { _ in } }
+        migrations.add("writes-much") { db in
+            try db.execute(
+                sql: """
+                    CREATE TABLE slow AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+                    SELECT i, hex(randomblob(500)) AS filling FROM n
+                    """)
+        }
+        migrations.add("never-ends") { _ in
+            say("migrating")
+            waitForLine()
+        }
+        let store = try Store.open(
+            at: FilePath(arguments[1]), with: .keyFile(FilePath(arguments[2])), schema: StoreSchema(profile: migrations)
+        )
+        _ = try store.openProfile(arguments[3])
+    }
 
     /// Crashes while a register points to a secret: 64 times the letter K.
     static func crash(hardened: Bool) throws {
