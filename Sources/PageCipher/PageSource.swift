@@ -12,6 +12,8 @@ package struct PageSource: Sendable {
     package let pageCount: Int
     /// What the WAL has instead of the main file.
     let overlay: WALOverlay?
+    /// Whole pages that stand in front of both.
+    let patches: [Int: [UInt8]]
 
     /// The pages of the main file alone.
     package init(_ main: DataFile, pageSize: Int) throws {
@@ -19,6 +21,22 @@ package struct PageSource: Sendable {
         self.pageSize = pageSize
         pageCount = try main.length() / pageSize
         overlay = nil
+        patches = [:]
+    }
+
+    /// The pages of a damaged database, put together again. Nobody has it open.
+    ///
+    /// - Parameters:
+    ///   - frames: which frame of `wal` has which page.
+    ///   - patches: pages that stand in none of the two files as they should.
+    package init(
+        _ main: DataFile, pageSize: Int, pageCount: Int, wal: DataFile?, frames: [Int: Int], patches: [Int: [UInt8]]
+    ) throws {
+        self.main = main
+        self.pageSize = pageSize
+        self.pageCount = pageCount
+        overlay = try wal.map { try WALOverlay(of: $0, frames: frames, pageCount: pageCount, pageSize: pageSize) }
+        self.patches = patches.filter { $0.key <= pageCount }
     }
 
     /// The pages of the main file with the committed frames of the WAL laid over it, as they were at one moment. The caller
@@ -31,6 +49,7 @@ package struct PageSource: Sendable {
     ) throws {
         pageSize = authenticator.layout.size
         self.main = main
+        patches = [:]
         overlay = try wal.map { try WALOverlay(of: $0, at: moment, over: main, authenticator) } ?? nil
         pageCount = try overlay?.pageCount ?? main.length() / pageSize
     }
@@ -47,13 +66,15 @@ package struct PageSource: Sendable {
     func read(from first: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
         let found = try main.read(at: (first - 1) * pageSize, into: buffer)
         let count = buffer.count / pageSize
-        guard let overlay else {
+        guard overlay != nil || !patches.isEmpty else {
             guard found == buffer.count else { throw DurableFilesError.shrank(main) }
             return
         }
         for index in 0..<count {
             let page = UnsafeMutableRawBufferPointer(rebasing: buffer[(index * pageSize)..<((index + 1) * pageSize)])
-            if let frame = overlay.frames[first + index] {
+            if let patch = patches[first + index] {
+                page.copyBytes(from: patch)
+            } else if let overlay, let frame = overlay.frames[first + index] {
                 try overlay.read(frame, into: page)
             } else if (index + 1) * pageSize > found {
                 throw DurableFilesError.shrank(main)
@@ -61,8 +82,8 @@ package struct PageSource: Sendable {
         }
     }
 
-    /// The pages that stand in the WAL, in order.
-    package var overlaidPages: [Int] { overlay?.frames.keys.sorted() ?? [] }
+    /// The pages that do not stand in the main file, in order.
+    package var overlaidPages: [Int] { Set(overlay?.frames.keys.map(\.self) ?? []).union(patches.keys).sorted() }
 
     /// The pages that were written since an earlier moment. Both moments were held still by a read transaction, this one from
     /// before the other was released.

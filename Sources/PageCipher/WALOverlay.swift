@@ -68,6 +68,16 @@ struct WALOverlay: Sendable {
         throw PageCipherError.walDamaged
     }
 
+    /// Frames that were found one by one in a damaged WAL.
+    init(of file: DataFile, frames: [Int: Int], pageCount: Int, pageSize: Int) throws {
+        self.file = file
+        self.frames = frames.filter { $0.key <= pageCount }
+        newestFrames = frames
+        self.pageCount = pageCount
+        self.pageSize = pageSize
+        header = try file.bytes(at: 0, count: WALHeader.length)
+    }
+
     /// Whether the main file has every page as the WAL has it. Then the WAL may begin anew at any time, and is not needed.
     private static func isWrittenBack(
         _ scan: WALScan, _ file: DataFile, _ main: DataFile, _ layout: PageLayout

@@ -28,9 +28,9 @@ package struct WALScan: Sendable, Equatable {
     /// The frame, counted from 1, at which that was seen.
     package private(set) var damagedFrame: Int?
     /// How many pages the database has after the last commit; nil where there is none.
-    private(set) var pageCount: Int?
+    package private(set) var pageCount: Int?
     /// The newest committed frame of each page, by page number.
-    private(set) var newestFrames: [Int: Int] = [:]
+    package private(set) var newestFrames: [Int: Int] = [:]
 
     /// Scans the WAL of a database; a file too short to hold a frame is an empty one.
     ///
