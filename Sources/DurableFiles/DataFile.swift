@@ -134,7 +134,8 @@ package struct FileFingerprint: Sendable, Equatable {
     private let device: UInt64
     private let inode: UInt64
     private let length: Int64
-    private let changedSeconds: Int
+    /// When it was last written to, in seconds since 1970.
+    package let changedSeconds: Int
     private let changedNanoseconds: Int
 
     /// The fingerprint of what is at `path`, or nil where nothing is.

@@ -24,7 +24,7 @@ public struct ProfileID: Sendable, Hashable, CustomStringConvertible {
 }
 
 /// What an envelope is for: the global database, or one profile's.
-public enum KeyScope: Sendable, Hashable, CustomStringConvertible {
+public enum KeyScope: Sendable, Hashable, CustomStringConvertible, Encodable {
     case global
     case profile(ProfileID)
 
@@ -34,6 +34,12 @@ public enum KeyScope: Sendable, Hashable, CustomStringConvertible {
         case .global: "global"
         case .profile(let id): id.description
         }
+    }
+
+    /// Writes `global` or the id.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
     }
 
     /// Reads a scope, or answers nil where `text` is not one.

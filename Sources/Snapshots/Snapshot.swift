@@ -29,6 +29,8 @@ public struct Snapshot: Sendable, Hashable, Codable {
     public let appliedMigrations: Int?
     /// The name of the last one.
     public let latestMigration: String?
+    /// How often the database had been closed after a change.
+    public let epoch: Int
     /// When every page was last shown to be authentic; nil where it never was since it was made.
     public let verified: Date?
 
@@ -46,6 +48,7 @@ public struct Snapshot: Sendable, Hashable, Codable {
         keyGeneration = manifest.keyGeneration
         appliedMigrations = manifest.migrations?.applied
         latestMigration = manifest.migrations?.latest
+        epoch = manifest.epoch
         self.verified = verified
     }
 

@@ -89,6 +89,12 @@ extension SnapshotDirectory {
         return try body(DataFile(files(snapshot.name).pages), key.makePageKey())
     }
 
+    /// The pages of a snapshot as they stand there, of which nobody has said that they are authentic; nil where there are none.
+    package func unverifiedPages(of snapshot: Snapshot) throws -> DataFile? {
+        let pages = files(snapshot.name).pages
+        return try StrictFiles.exists(pages) ? DataFile(pages) : nil
+    }
+
     /// Hands one snapshot on without the database's key: the same pages under a fresh one, with a manifest under that.
     ///
     /// - Parameters:

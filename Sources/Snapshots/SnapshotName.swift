@@ -89,6 +89,20 @@ package enum Timestamp {
         return text.prefix(15) + "." + String(repeating: "0", count: 3 - fraction.count) + fraction + "Z"
     }
 
+    /// The date that a text says.
+    package static func date(_ text: some StringProtocol) -> Date? {
+        guard isValid(text) else { return nil }
+        let numbers = [0..<4, 4..<6, 6..<8, 9..<11, 11..<13, 13..<15, 16..<19].map { range in
+            Int(text.utf8.dropFirst(range.lowerBound).prefix(range.count).reduce(0) { $0 * 10 + Int($1 - 48) })
+        }
+        var calendar = Calendar(identifier: .gregorian)
+        calendar.timeZone = .gmt
+        let parts = DateComponents(
+            year: numbers[0], month: numbers[1], day: numbers[2], hour: numbers[3], minute: numbers[4],
+            second: numbers[5])
+        return calendar.date(from: parts)?.addingTimeInterval(Double(numbers[6]) / 1000)
+    }
+
     /// Whether it is one.
     package static func isValid(_ text: some StringProtocol) -> Bool {
         let pattern = "00000000T000000.000Z".utf8
