@@ -152,7 +152,7 @@ extension Store {
         _ files: DatabaseFiles, in rotation: String?, _ progress: @Sendable @escaping (RotationProgress) -> Void
     ) throws -> DataKeyRotationReport {
         let start = ContinuousClock.now
-        let lock = try files.scope == .global ? lockGlobal(files) : lockProfile(files)
+        let lock = try self.lock(files)
         defer { lock.release() }
         // Opened and closed: what an interrupted rotation or restore left is settled, and no WAL is left.
         try OpenDatabase(files, lock: lock, keyring: keyring, policy: policy) {

@@ -2,7 +2,7 @@
 // the same, and only one of them may ever be recovered from.
 
 /// The condition of a database file.
-public enum DatabaseCondition: Sendable, Equatable {
+public enum DatabaseCondition: Sendable, Hashable, Encodable {
     /// Everything that was checked is as it should be.
     case healthy
     /// The file is under another generation of this database's own key.
@@ -21,12 +21,22 @@ public enum DatabaseCondition: Sendable, Equatable {
     case truncated
     /// The WAL holds acknowledged changes that SQLite would drop without a word, or pages of another database.
     case walDamaged
+    /// The database was not closed properly, and its WAL is not there any more: what it held is in the main file or lost.
+    case walMissing
+    /// The database was closed properly, and yet there is a WAL with changes beside it: of another time, or put there.
+    case walUnexpected
     /// There is no file, although there is a key for one.
     case missing
     /// Every key of the database has been destroyed.
     case shredded
     /// The file is older than the one that was last closed.
     case rolledBack
+
+    /// Writes the name.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(name)
+    }
 
     /// The stable name, as in error codes.
     public var name: String {
@@ -40,6 +50,8 @@ public enum DatabaseCondition: Sendable, Equatable {
         case .pagesDamaged: "pages_damaged"
         case .truncated: "truncated"
         case .walDamaged: "wal_damaged"
+        case .walMissing: "wal_missing"
+        case .walUnexpected: "wal_unexpected"
         case .missing: "missing"
         case .shredded: "shredded"
         case .rolledBack: "rolled_back"
@@ -57,6 +69,10 @@ public enum DatabaseCondition: Sendable, Equatable {
         case .pagesDamaged(let count): "\(count) page(s) of the database do not authenticate"
         case .truncated: "the database is shorter than it should be"
         case .walDamaged: "the changes that wait in the WAL beside the database are damaged, or not of this database"
+        case .walMissing:
+            "the database was not closed properly, and the file with its last changes (-wal) is not there any more"
+        case .walUnexpected:
+            "the database was closed properly, and yet a file with changes (-wal) stands beside it: of another time, or put there"
         case .missing: "the database file is missing, although there is a key for it"
         case .shredded: "every key of this database has been destroyed"
         case .rolledBack: "the database is older than the one that was last closed"
@@ -73,6 +89,10 @@ public enum DatabaseCondition: Sendable, Equatable {
             "somebody put an unencrypted file here: move it away and import it with 'strongroom profile import'"
         case .headerDamaged, .pagesDamaged, .truncated, .walDamaged:
             "leave the file as it is, check the disk, and restore a snapshot: 'strongroom snapshot list' shows them"
+        case .walMissing:
+            "put the -wal file back if somebody moved it; otherwise 'strongroom repair --without-wal' goes on with what is there"
+        case .walUnexpected:
+            "find out where it comes from; then 'strongroom repair' with --without-wal, or with --with-wal, which lays it over the database"
         case .missing:
             "check that the disk is mounted; otherwise restore a snapshot: 'strongroom snapshot list' shows them"
         case .rolledBack: "put the newest copy of the file back"

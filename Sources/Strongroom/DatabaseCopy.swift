@@ -10,11 +10,31 @@ struct CopiedTable: Sendable {
     /// Quoted; the rowid first where the table has one that no column shows.
     let columns: [String]
 
+    /// What the rowid can be called; nil where there is none.
+    let rowid: String?
+    /// The columns of the primary key, quoted.
+    let key: String
+
     var select: String { "SELECT \(columns.joined(separator: ", ")) FROM \(RawSQL.quoted(name)) NOT INDEXED" }
 
     var insert: String {
         let marks = columns.map { _ in "?" }.joined(separator: ", ")
         return "INSERT INTO \(RawSQL.quoted(name)) (\(columns.joined(separator: ", "))) VALUES (\(marks))"
+    }
+
+    /// Takes the same rows as ``selectWithRowid(_:)``; one that is there already stays.
+    var insertIfAbsent: String { insert.replacing("INSERT INTO", with: "INSERT OR IGNORE INTO", maxReplacements: 1) }
+
+    /// The same rows with one more column, which ``insertIfAbsent`` has no place for: their rowid.
+    func selectWithRowid(_ rowid: String) -> String {
+        "SELECT \(columns.joined(separator: ", ")), \(rowid) FROM \(RawSQL.quoted(name)) NOT INDEXED"
+    }
+
+    /// The SQL that made the table.
+    func definition(in connection: OpaquePointer) throws -> String {
+        let statement = try RawStatement("SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?", on: connection)
+        try statement.bind(name, at: 1)
+        return try statement.step() ? statement.text(0) ?? "" : ""
     }
 
     /// The tables of a database in the order of its schema: shadow tables too, virtual tables not, and SQLite's own
@@ -52,6 +72,9 @@ struct CopiedTable: Sendable {
         let isRowidShown = isWithoutRowid || (hasKey && !hasKeyIndex)
         let taken = Set(info.map { ($0[0] ?? "").lowercased() })
         let rowid = ["rowid", "_rowid_", "oid"].first { !taken.contains($0) }
+        self.rowid = isWithoutRowid ? nil : rowid
+        key = info.filter { $0[1] != "0" }.sorted { Int($0[1] ?? "") ?? 0 < Int($1[1] ?? "") ?? 0 }
+            .map { RawSQL.quoted($0[0] ?? "") }.joined(separator: ", ")
         columns = isRowidShown ? stored : (rowid.map { [$0] } ?? []) + stored
     }
 }

@@ -43,6 +43,11 @@ struct Diagnosis: Sendable {
         let length = try file.length()
         // Only what the main file must hold by itself can be told while changes wait in the WAL.
         let isSettled = try !files.hasPendingWAL()
+        if try files.isMarkedOpen() {
+            if try !StrictFiles.exists(files.wal), files.scope != .global { return .walMissing }
+        } else if !isSettled {
+            return .walUnexpected
+        }
         if !isSettled, try scanWAL(under: key).damage != nil { return .walDamaged }
         guard length >= key.pageFormat.size else { return .truncated }
         let header = try firstPageHeader(file, under: key)

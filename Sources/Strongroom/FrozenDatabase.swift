@@ -146,7 +146,7 @@ extension Store {
     private func freezeClosed<Value>(
         _ files: DatabaseFiles, read: (Database) throws -> Value
     ) throws -> (frozen: FrozenDatabase, value: Value) {
-        let lock = try files.scope == .global ? lockGlobal(files) : lockProfile(files)
+        let lock = try self.lock(files)
         do {
             let open = try OpenDatabase(files, lock: lock, keyring: keyring, policy: policy) {
                 try DatabaseQueue(path: $0, configuration: $1)

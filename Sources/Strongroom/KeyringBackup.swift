@@ -197,7 +197,7 @@ extension Store {
         guard condition == .healthy else { throw StrongroomError(.database(condition), files.main) }
         let key = try keyring.dataKey(generation: inForce.generation, of: envelope)
         defer { key.secret.wipe() }
-        let lock = try envelope.scope == .global ? lockGlobal(files) : lockProfile(files)
+        let lock = try self.lock(files)
         defer { lock.release() }
         return try StrongroomError.wrapping(.open, files.main) {
             let queue = try DatabaseQueue(

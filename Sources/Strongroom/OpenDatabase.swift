@@ -53,15 +53,17 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
         guard let inForce = try files.settleRotation(envelope) else {
             throw StrongroomError(.database(envelope.withoutKey), files.main)
         }
-        let endedInMidWrite = try files.hasPendingWAL()
+        let wasMarked = try files.isMarkedOpen()
+        let endedInMidWrite = try wasMarked || files.hasPendingWAL()
         let key = try keyring.dataKey(generation: inForce.generation, of: envelope)
         keys = ConnectionKey(key)
         do {
             // Made here, because SQLite would make it readable for others; it gives its other files the same mode.
-            if isNew { try DurableFiles.createEmpty(files.main) }
+            if isNew { try DurableFiles.createEmpty(files.main) } else { try files.markOpen() }
             writer = try makeWriter(files.main.string, Engine.configuration(keys: keys, policy: policy))
         } catch {
             key.secret.wipe()
+            files.settleMark(wasMarked: wasMarked)
             throw try Self.explain(error, diagnosis, files)
         }
         do {
@@ -72,6 +74,7 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
         } catch {
             try? writer.close()
             key.secret.wipe()
+            files.settleMark(wasMarked: wasMarked)
             throw try Self.explain(error, diagnosis, files)
         }
     }
@@ -95,16 +98,28 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
             copying?.release()
             try? writer.close()
             keys.current.secret.wipe()
+            files.settleMark(wasMarked: false)
             if !keepingLock { lock.release() }
         }
         try StrongroomError.wrapping(.close, files.main) {
             let exchange = exchange.withLock { $0 }
             // Everything acknowledged is in the file already, which the next one to open brings up to date.
             guard exchange != .incomplete else { return }
-            let isChanged = try exchange == .done || files.hasPendingWAL() && files.walMark() != walWhenOpened
             let envelope = envelope.withLock { $0 }
-            if isChanged { try writer.write { try Bookkeeping.setEpoch(envelope.epoch + 1, $0) } }
-            _ = try writer.writeWithoutTransaction { try $0.checkpoint(.truncate) }
+            let isChanged = try writer.writeWithoutTransaction { db in
+                let isChanged = try exchange == .done || files.hasPendingWAL() && files.walMark() != walWhenOpened
+                if isChanged {
+                    try db.inTransaction {
+                        try Bookkeeping.setEpoch(envelope.epoch + 1, db)
+                        return .commit
+                    }
+                }
+                _ = try db.checkpoint(.truncate)
+                // Whoever still writes, in another thread, is told that it is over, and not that it was done.
+                try db.execute(sql: "PRAGMA query_only = 1")
+                try files.markClosed()
+                return isChanged
+            }
             try writer.close()
             if isChanged { try keyring.setEpoch(envelope.epoch + 1, of: envelope) }
         }
@@ -127,6 +142,9 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
         }
     }
 
+    /// An app may just let it go.
+    deinit { try? close() }
+
     /// Looks at the open file from outside.
     func diagnosis() throws -> Diagnosis {
         guard !isClosed.withLock({ $0 }) else { throw StrongroomError(.storeLocked) }
@@ -142,7 +160,6 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
     // MARK: Another key
 
     enum ExchangeOutcome { case none, done, incomplete }
-
     /// What a rotation of the open database needs to know.
     var rotationState: (envelope: Envelope, key: DataKey) {
         (envelope.withLock { $0 }, keys.current)

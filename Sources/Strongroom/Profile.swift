@@ -18,8 +18,14 @@ public final class Profile: Sendable {
     /// The key that the database is under, in numbers.
     public var dataKey: DataKeyInfo { open.dataKeyInfo }
 
-    init(_ info: ProfileInfo, _ open: OpenDatabase<DatabasePool>, of store: Store) {
+    /// What was done about the database when it was opened; nil where nothing was wrong.
+    public let recovery: RecoveryEvent?
+
+    init(
+        _ info: ProfileInfo, _ open: OpenDatabase<DatabasePool>, recovered recovery: RecoveryEvent?, of store: Store
+    ) {
         self.info = info
+        self.recovery = recovery
         self.open = open
         self.store = store
         store.noteOpen(self)
@@ -139,11 +145,11 @@ extension Store {
         let files = DatabaseFiles(.profile(info.id), in: directory)
         let lock = try lockProfile(files)
         do {
-            let open = try OpenDatabase(files, lock: lock, keyring: keyring, policy: policy) {
+            let (open, event) = try openRecovering(files, lock: lock) {
                 try DatabasePool(path: $0, configuration: $1)
             }
             try migrate(open, schema.profile)
-            return Profile(info, open, of: self)
+            return Profile(info, open, recovered: event, of: self)
         } catch {
             lock.release()
             throw error
@@ -164,6 +170,11 @@ extension Store {
     /// How long a profile may still be held that was closed just now, in milliseconds: where another thread starts a program at
     /// that moment, the lock lives on in the child until that has become the other program.
     private static let profilePatienceMilliseconds = 250
+
+    /// The lock of a database.
+    func lock(_ files: DatabaseFiles) throws -> FileLock {
+        try files.scope == .global ? lockGlobal(files) : lockProfile(files)
+    }
 
     /// The process lock of a profile.
     func lockProfile(_ files: DatabaseFiles) throws -> FileLock {

@@ -97,6 +97,8 @@ final class RawStatement {
         sqlite3_column_text(handle, column).map { String(cString: $0) }
     }
 
+    func integer(_ column: CInt) -> Int64 { sqlite3_column_int64(handle, column) }
+
     /// Binds a text; SQLite copies it.
     func bind(_ text: String?, at index: CInt) throws(StrongroomError) {
         let transient = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
@@ -105,9 +107,9 @@ final class RawStatement {
         guard result == SQLITE_OK else { throw StrongroomError(.sqlite(code: result, .copy)) }
     }
 
-    /// Runs a statement that answers no rows, with the current row of `source` as its parameters.
+    /// Runs a statement that answers no rows, with the current row of `source` as its parameters, as many as it has.
     func insertRow(of source: RawStatement) throws(StrongroomError) {
-        for column in 0..<source.columnCount {
+        for column in 0..<min(source.columnCount, sqlite3_bind_parameter_count(handle)) {
             let result = sqlite3_bind_value(handle, column + 1, sqlite3_column_value(source.handle, column))
             guard result == SQLITE_OK else { throw StrongroomError(.sqlite(code: result, .copy)) }
         }

@@ -91,8 +91,18 @@ extension Store {
         let files = DatabaseFiles(try scope(of: snapshot), in: directory)
         // The database may be gone with its directory.
         try DurableFiles.createDirectory(files.directory, allowExisting: true)
-        let lock = try files.scope == .global ? lockGlobal(files) : lockProfile(files)
+        let lock = try self.lock(files)
         defer { lock.release() }
+        return try restore(
+            snapshot, files, into: Quarantine(.restore), because: nil, acceptingViolations, since: start, progress)
+    }
+
+    /// The rest of a restore. The caller holds the lock of the database, and keeps rotations away.
+    func restore(
+        _ snapshot: Snapshot, _ files: DatabaseFiles, into quarantine: Quarantine, because condition: DatabaseCondition?,
+        _ acceptingViolations: Bool, since start: ContinuousClock.Instant,
+        _ progress: (@Sendable (RestoreProgress) -> Void)?
+    ) throws -> RestoreReport {
         let envelope = try files.finishRestore(keyring.envelope(for: files.scope), keyring)
         guard let active = envelope.activeDataKey else {
             throw StrongroomError(.database(envelope.withoutKey), files.main)
@@ -119,24 +129,15 @@ extension Store {
             try? files.discardUnfinishedRestore()
             throw error
         }
-        let journal = RestoreJournal(
-            scope: files.scope.description, snapshotId: snapshot.id,
-            quarantine: RestoreJournal.quarantineName(Date()),
-            started: Date(), epoch: envelope.epoch + 1,
-            firstPage: try RestoreJournal.firstPageDigest(of: files.restoring, pageSize: active.pageFormat.size))
-        do {
-            try keyring.write(journal, to: files.restoreJournal)
-        } catch {
-            // In its place and not surely durable: it is decided all the same, and what follows makes it so.
-            guard try StrictFiles.exists(files.restoreJournal) else {
-                try? files.discardUnfinishedRestore()
-                throw error
-            }
-        }
-        _ = try files.finishRestore(envelope, keyring)
+        try files.putInForce(
+            RestoreJournal(
+                scope: files.scope.description, snapshotId: snapshot.id, condition: condition?.name,
+                quarantine: quarantine.name, started: quarantine.date, epoch: envelope.epoch + 1,
+                firstPage: try RestoreJournal.firstPageDigest(of: files.restoring, pageSize: active.pageFormat.size)),
+            envelope, keyring)
         logger.notice("snapshot_restored", metadata: ["scope": "\(files.scope)", "snapshot": "\(snapshot.id)"])
         return RestoreReport(
-            snapshot, in: files.scope, under: active, findings, quarantine: hadDatabase ? journal.quarantine : nil,
+            snapshot, in: files.scope, under: active, findings, quarantine: hadDatabase ? quarantine.name : nil,
             registry, since: start)
     }
 

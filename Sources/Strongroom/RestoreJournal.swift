@@ -17,7 +17,10 @@ struct RestoreJournal: AuthenticatedDocument {
     var version = 1
     var critical: [String] = []
     let scope: String
-    let snapshotId: String
+    /// Nil where the database was repaired page by page.
+    let snapshotId: String?
+    /// What was wrong, where it was a recovery: the name of the condition.
+    var condition: String?
     /// A directory in `corrupted/`.
     let quarantine: String
     let started: Date
@@ -25,12 +28,7 @@ struct RestoreJournal: AuthenticatedDocument {
     /// 64 hex digits: the SHA-256 of the restored database's first page.
     let firstPage: String
 
-    /// The name of a new quarantine.
-    static func quarantineName(_ date: Date) -> String { "restore-\(Timestamp.text(date))" }
-
-    fileprivate var followsItsFormat: Bool {
-        quarantine.hasPrefix("restore-") && Timestamp.isValid(quarantine.dropFirst("restore-".count)) && epoch >= 0
-    }
+    fileprivate var followsItsFormat: Bool { Quarantine(quarantine) != nil && epoch >= 0 }
 
     /// The hash of a file's first page.
     static func firstPageDigest(of path: FilePath, pageSize: Int) throws -> String {
@@ -59,9 +57,7 @@ extension DatabaseFiles {
         let found = try RestoreJournal.firstPageDigest(of: ready, pageSize: active.pageFormat.size)
         guard found == journal.firstPage else { throw malformed }
 
-        let quarantine = corrupted.appending(journal.quarantine)
-        try DurableFiles.createDirectory(corrupted, allowExisting: true)
-        try DurableFiles.createDirectory(quarantine, allowExisting: true)
+        guard let quarantine = try Quarantine(journal.quarantine).map({ try make($0) }) else { throw malformed }
         if ready == restoring { try exchange(into: quarantine) }
         try DurableFiles.rename(restoreJournal, to: quarantine.appending("restore.json"))
         try DurableFiles.syncDirectory(quarantine)
@@ -71,7 +67,7 @@ extension DatabaseFiles {
 
     /// The WAL goes first: laid over another main file it would destroy it.
     private func exchange(into quarantine: FilePath) throws {
-        for path in [wal, shm] {
+        for path in [wal, shm, openMark].compactMap(\.self) {
             guard let name = path.lastComponent, try StrictFiles.exists(path) else { continue }
             try DurableFiles.rename(path, to: quarantine.appending(name))
         }
@@ -84,6 +80,20 @@ extension DatabaseFiles {
         }
         try DurableFiles.rename(restoring, to: main)
         try DurableFiles.syncDirectory(directory)
+    }
+
+    /// Decides that what stands ready is in force, and finishes it.
+    func putInForce(_ journal: RestoreJournal, _ envelope: Envelope, _ keyring: UnlockedKeyring) throws {
+        do {
+            try keyring.write(journal, to: restoreJournal)
+        } catch {
+            // In its place and not surely durable: it is decided all the same, and what follows makes it so.
+            guard try StrictFiles.exists(restoreJournal) else {
+                try? discardUnfinishedRestore()
+                throw error
+            }
+        }
+        _ = try finishRestore(envelope, keyring)
     }
 
     /// Removes a restored database that was never decided on, with what SQLite put beside it.

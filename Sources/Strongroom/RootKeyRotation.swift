@@ -98,7 +98,7 @@ extension Store {
         let files = DatabaseFiles(scope, in: directory)
         guard try StrictFiles.exists(files.restoreJournal) else { return }
         try attempt(scope.description) {
-            let lock = try scope == .global ? lockGlobal(files) : lockProfile(files)
+            let lock = try self.lock(files)
             defer { lock.release() }
             guard try StrictFiles.exists(files.restoreJournal) else { return }
             try keyring.renew(RestoreJournal.self, at: files.restoreJournal)

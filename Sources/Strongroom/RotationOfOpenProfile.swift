@@ -105,13 +105,15 @@ struct RotationOfOpenProfile {
                 moment.release()
                 database.invalidateReadOnlyConnections()
                 do {
-                    try ConnectionExchange.leaveWAL(db)
+                    try ConnectionExchange.leaveWAL(db, of: files)
                     if Task.isCancelled { throw StrongroomError(.cancelled) }
                     try target.takeItsPlace()
                 } catch {
                     // Back to work, if this is still the file that stands at its path.
                     let found = try? DataFile(files.main).bytes(at: 0, count: KeyID.length)
-                    guard found == keys.old.info.keyID.bytes, (try? Engine.settle(db)) != nil else {
+                    guard found == keys.old.info.keyID.bytes, (try? Engine.settle(db)) != nil,
+                        (try? files.markOpen()) != nil
+                    else {
                         throw cutOff(db)
                     }
                     throw error
@@ -119,6 +121,7 @@ struct RotationOfOpenProfile {
                 do {
                     try DurableFiles.syncDirectory(files.directory)
                     try ConnectionExchange.follow(db, from: keys.old, to: keys.new)
+                    try files.markOpen()
                     open.exchanged(to: keys.new)
                 } catch { throw cutOff(db) }
                 return (changed.count, ContinuousClock.now - start)

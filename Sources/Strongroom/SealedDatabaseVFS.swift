@@ -18,9 +18,10 @@ final class SealedDatabase {
     /// - Parameters:
     ///   - file: every page of it was shown to be authentic just before; that is not done again here.
     ///   - key: the key that the file is under.
-    init(_ file: DataFile, key: consuming PageKey) throws {
+    ///   - authenticating: whether to read only pages that are authentic, where that was not done before.
+    init(_ file: DataFile, key: consuming PageKey, authenticating: Bool = false) throws {
         try SealedVFS.register()
-        let reader = try SealedReader(file, key: key)
+        let reader = try SealedReader(file, key: key, authenticating: authenticating)
         // SQLite is given a number, under which it finds the reader when it opens the "file".
         let ticket = SealedVFS.waiting.withLock { waiting in
             let ticket = "sealed-\(waiting.next)"
@@ -71,11 +72,13 @@ private final class SealedReader {
     private var chunkLength = 0
     private var lastMiss = 0
     private var current = 0
+    private let isAuthenticating: Bool
     let length: Int
 
     private static let chunkBytes = 1 << 20
 
-    init(_ file: DataFile, key: consuming PageKey) throws {
+    init(_ file: DataFile, key: consuming PageKey, authenticating: Bool) throws {
+        isAuthenticating = authenticating
         length = try file.length()
         plaintext = try PlaintextPage(size: key.layout.size)
         chunk = .allocate(byteCount: Self.chunkBytes, alignment: 16)
@@ -104,8 +107,9 @@ private final class SealedReader {
         if number == current { return true }
         current = 0
         guard let sealed = sealedPage(at: (number - 1) * key.layout.size) else { return false }
-        let page = AuthenticPage(alreadyAuthenticated: SealedPage(sealed, number: number))
-        guard (try? key.open(page, into: plaintext.buffer)) != nil else { return false }
+        let unknown = SealedPage(sealed, number: number)
+        let known = isAuthenticating ? key.authenticate(unknown) : AuthenticPage(alreadyAuthenticated: unknown)
+        guard let page = known, (try? key.open(page, into: plaintext.buffer)) != nil else { return false }
         current = number
         return true
     }

@@ -41,6 +41,8 @@ public final class Store: Sendable {
     package let keyring: UnlockedKeyring
 
     let schema: StoreSchema
+    let recovery: RecoveryMode
+    let onRecovery: (@Sendable (RecoveryEvent) -> Void)?
     let logger: Logger
     private let openProfiles = Mutex<[ObjectIdentifier: WeakProfile]>([:])
     private let isLocked = Mutex(false)
@@ -49,13 +51,15 @@ public final class Store: Sendable {
 
     private init(
         directory: FilePath, document: StoreDocument, policy: KeyPolicy, keyring: UnlockedKeyring,
-        schema: StoreSchema = StoreSchema(), logger: Logger
+        options: StoreOptions, logger: Logger
     ) {
         self.directory = directory
         id = document.storeId
         self.policy = policy
         self.keyring = keyring
-        self.schema = schema
+        schema = options.schema
+        recovery = options.recovery
+        onRecovery = options.onRecovery
         self.logger = logger
         if let code = MemoryLock.takeUnreportedFailure() {
             logger.warning("memory_not_locked", metadata: ["errno": "\(code)"])
@@ -74,13 +78,13 @@ public final class Store: Sendable {
     ///   - keyring: where the keys are to be; inside the store unless another place is named.
     ///   - policy: the policy that the store is pinned to.
     ///   - unlockers: the first unlockers, each with a label; as many as the policy requires.
-    ///   - schema: the app's migrations.
+    ///   - options: the app's migrations, and what it wants to be done about damage.
     ///   - logger: gets codes and numbers, never names, paths, content or keys.
     /// - Throws: `StrongroomError.storeExists` where something is there; `KeyPolicyError`, `KeyringError` and
     ///   `DurableFilesError` before anything is written, or after what was written has been removed.
     public static func create(
         at directory: FilePath, keyring keyringDirectory: FilePath? = nil, policy: PolicySource = .shipped("default"),
-        unlockers: [(secret: UnlockSecret, label: String)], schema: StoreSchema = StoreSchema(),
+        unlockers: [(secret: UnlockSecret, label: String)], options: StoreOptions = StoreOptions(),
         logger: Logger = Logger(label: "strongroom")
     ) throws -> Store {
         _ = try Engine.versions()
@@ -102,7 +106,7 @@ public final class Store: Sendable {
             try DurableFiles.createDirectory(DatabaseFiles.profilesDirectory(in: directory))
             try keyring.createEnvelope(for: .global, pageFormat: policy.pageFormat)
             let store = Store(
-                directory: directory, document: document, policy: policy, keyring: keyring, schema: schema,
+                directory: directory, document: document, policy: policy, keyring: keyring, options: options,
                 logger: logger)
             try store.withGlobal(isNew: true) { try ProfileRegistry.create(in: $0, keyringSequence: keyring.sequence) }
             // The app's migrations.
@@ -126,16 +130,16 @@ public final class Store: Sendable {
     ///   - directory: the store.
     ///   - keyring: where its keys are; inside the store unless another place is named.
     ///   - secret: a passphrase, a key file or a recovery key.
-    ///   - schema: the app's migrations. What is pending runs where the global database and each profile are opened.
+    ///   - options: the app's migrations, and what it wants to be done about damage.
     ///   - logger: gets codes and numbers, never names, paths, content or keys.
     /// - Throws: `KeyringError.unlockFailed` where the secret opens no unlocker; other errors, each with a code of its
     ///   own, where a file is missing, damaged, forged or old. Nothing is changed then.
     public static func open(
         at directory: FilePath, keyring keyringDirectory: FilePath? = nil, with secret: UnlockSecret,
-        schema: StoreSchema = StoreSchema(), logger: Logger = Logger(label: "strongroom")
+        options: StoreOptions = StoreOptions(), logger: Logger = Logger(label: "strongroom")
     ) throws -> Store {
         let store = try openWithoutGlobal(
-            at: directory, keyring: keyringDirectory, with: secret, schema: schema, logger: logger)
+            at: directory, keyring: keyringDirectory, with: secret, options: options, logger: logger)
         do {
             try store.noticeRollback()
             return store
@@ -148,10 +152,10 @@ public final class Store: Sendable {
     /// Opens a store whose global database may be the one thing that is broken, so that a snapshot of it can be looked at
     /// and restored. Whether the keyring was put back from the past is not noticed: that is known to the global database.
     ///
-    /// - Throws: as ``open(at:keyring:with:schema:logger:)``, but for what is wrong with the global database.
+    /// - Throws: as ``open(at:keyring:with:options:logger:)``, but for what is wrong with the global database.
     public static func openWithoutGlobal(
         at directory: FilePath, keyring keyringDirectory: FilePath? = nil, with secret: UnlockSecret,
-        schema: StoreSchema = StoreSchema(), logger: Logger = Logger(label: "strongroom")
+        options: StoreOptions = StoreOptions(), logger: Logger = Logger(label: "strongroom")
     ) throws -> Store {
         let path = documentPath(in: directory)
         guard try StrictFiles.exists(directory), try StrictFiles.exists(path) else {
@@ -171,7 +175,7 @@ public final class Store: Sendable {
             }
             let policy = try KeyPolicy(parsing: bytes, file: "policy.yaml")
             return Store(
-                directory: directory, document: document, policy: policy, keyring: keyring, schema: schema,
+                directory: directory, document: document, policy: policy, keyring: keyring, options: options,
                 logger: logger)
         } catch {
             keyring.lock()
@@ -217,10 +221,15 @@ public final class Store: Sendable {
         let files = DatabaseFiles(.global, in: directory)
         let lock = try lockGlobal(files)
         defer { lock.release() }
-        let open = try OpenDatabase(files, lock: lock, keyring: keyring, policy: policy, isNew: isNew) {
-            try DatabaseQueue(path: $0, configuration: $1)
+        let open: OpenDatabase<DatabaseQueue>
+        if isNew {
+            open = try OpenDatabase(files, lock: lock, keyring: keyring, policy: policy, isNew: true) {
+                try DatabaseQueue(path: $0, configuration: $1)
+            }
+        } else {
+            open = try openRecovering(files, lock: lock) { try DatabaseQueue(path: $0, configuration: $1) }.open
+            try migrate(open, schema.global)
         }
-        if !isNew { try migrate(open, schema.global) }
         let result: Result
         do {
             result = try StrongroomError.wrapping(.registry, files.main) { try body(open.writer) }

@@ -38,6 +38,10 @@ public struct StrongroomError: ReportableError, Equatable {
         case migrationFailed(MigrationName, MigrationFailure)
         /// A migration's name breaks the rule, or was used twice.
         case migrationNameInvalid(MigrationName)
+        /// The database is damaged beyond repair, and there is no good snapshot of it.
+        case recoveryNoSnapshot
+        /// A repair would lose something, and nobody said that it may.
+        case lossNotAccepted
     }
 
     /// What was being done when the SQL engine refused.
@@ -86,6 +90,8 @@ public struct StrongroomError: ReportableError, Equatable {
         case .migrationHistoryGap: "migration_history_gap"
         case .migrationFailed: "migration_failed"
         case .migrationNameInvalid: "migration_name_invalid"
+        case .recoveryNoSnapshot: "db_recovery_no_snapshot"
+        case .lossNotAccepted: "loss_not_accepted"
         }
     }
 
@@ -116,7 +122,8 @@ public struct StrongroomError: ReportableError, Equatable {
             }
         case .copyDiffers: .damaged
         case .cancelled, .migrationFailed: .incomplete
-        case .migrationHistoryGap, .migrationNameInvalid: .usage
+        case .migrationHistoryGap, .migrationNameInvalid, .lossNotAccepted: .usage
+        case .recoveryNoSnapshot: .noSnapshot
         }
     }
 
@@ -157,6 +164,8 @@ public struct StrongroomError: ReportableError, Equatable {
         case .migrationHistoryGap(let gap): gap.summary
         case .migrationFailed(let name, let failure):
             "the migration \(name) failed (\(failure.summary)); the database is as it was"
+        case .recoveryNoSnapshot: "the database is damaged beyond repair, and there is no good snapshot of it"
+        case .lossNotAccepted: "the repair would lose something that was acknowledged; nothing was changed"
         case .migrationNameInvalid(let name): "the migration name \(name) breaks the rule, or is there twice"
         }
     }
@@ -189,8 +198,9 @@ public struct StrongroomError: ReportableError, Equatable {
                 ? "use the version of the app that wrote it, or a newer one; nothing was changed"
                 : "the app's list of migrations was changed where it may only grow; nothing was changed"
         case .migrationFailed: "use the app's former version, and report this to its developers"
-        case .migrationNameInvalid:
-            "1 to 80 letters, digits, '_', '.', '-', beginning with a letter or digit; once each"
+        case .migrationNameInvalid: "1 to 80 letters, digits, '_', '.', '-', beginning with a letter or digit; once each"
+        case .recoveryNoSnapshot: "leave everything as it is; look for a copy of 'backups/' elsewhere and put it there"
+        case .lossNotAccepted: "'strongroom repair --dry-run' shows what; --accept-loss goes on"
         }
     }
 

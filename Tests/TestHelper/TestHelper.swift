@@ -56,7 +56,7 @@ struct TestHelper {
             waitForLine()
         }
         let store = try Store.open(
-            at: FilePath(arguments[1]), with: .keyFile(FilePath(arguments[2])), schema: StoreSchema(profile: migrations)
+            at: FilePath(arguments[1]), with: .keyFile(FilePath(arguments[2])), options: StoreOptions(schema: StoreSchema(profile: migrations))
         )
         _ = try store.openProfile(arguments[3])
     }

@@ -33,7 +33,8 @@ package enum StoreCrashes {
             let directory = try TemporaryDirectory()
             try state.materialise(at: directory.path, insteadOf: root)
             let store = try Store.openWithoutGlobal(
-                at: directory.appending("store"), with: .keyFile(directory.appending("key")))
+                at: directory.appending("store"), with: .keyFile(directory.appending("key")),
+                options: StoreOptions(recovery: .never))
             outcomes[try await check(store, directory.path), default: 0] += 1
             try store.lock()
         }

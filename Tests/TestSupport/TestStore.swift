@@ -1,3 +1,4 @@
+import Foundation
 import KeyPolicy
 import Keyring
 package import Secrets
@@ -22,10 +23,22 @@ package struct TestStore {
         ).lock()
     }
 
+    /// The same store in another place.
+    package init(copyOf original: TestStore) throws {
+        directory = try TemporaryDirectory()
+        for name in ["store", "key"] {
+            try FileManager.default.copyItem(
+                atPath: original.directory.appending(name).string, toPath: directory.appending(name).string)
+        }
+    }
+
     /// 32 bytes that look like nothing else.
     package static let key: [UInt8] = (0..<32).map { UInt8(truncatingIfNeeded: 0xa7 &+ $0 &* 0x3b) }
 
-    package func open() throws -> Store { try Store.open(at: path, with: .keyFile(keyFile)) }
+    /// - Parameter recovery: nothing is done about damage unless the test says so.
+    package func open(recovery: RecoveryMode = .never) throws -> Store {
+        try Store.open(at: path, with: .keyFile(keyFile), options: StoreOptions(recovery: recovery))
+    }
 }
 
 extension SecretBytes {

@@ -1,0 +1,155 @@
+// From a damaged database to what can be done about it. Nothing is written here.
+
+import DurableFiles
+import Foundation
+import Keyring
+import PageCipher
+import Snapshots
+
+/// One look at one damaged database. The caller holds its lock, and keeps rotations away.
+struct Recovery {
+    let store: Store
+    let files: DatabaseFiles
+    let envelope: Envelope
+
+    private var diagnosis: Diagnosis { Diagnosis(files: files, envelope: envelope, keyring: store.keyring) }
+
+    /// How a plan is carried out.
+    enum Means {
+        case nothing
+        /// The pages as they should be.
+        case pages(PageSource, DataKeyInfo, hasWAL: Bool)
+        case snapshot(Snapshot)
+    }
+
+    /// - Parameter ignoringRepair: whether to say what is left where page by page did not do.
+    func plan(for condition: DatabaseCondition, ignoringRepair: Bool = false) throws -> (RecoveryPlan, Means) {
+        var plan = RecoveryPlan(files.scope, condition, condition == .healthy ? .none : .refuse)
+        guard condition.isProvenDamage, let active = try files.keyInForce(envelope) else { return (plan, .nothing) }
+        let list = try store.snapshotDirectory(of: files.scope).list().snapshots
+        let hasWAL = try files.hasPendingWAL()
+        let wal = try soundWAL(under: active)
+        if let wal {
+            // A WAL that is another database's says nothing about this one; what was in its own is not known.
+            guard wal.isOfThisDatabase else { return (plan, .nothing) }
+            plan.lostTransactions = wal.lostTransactions
+        }
+        if let source = try repairedPages(&plan, active, wal, list), !ignoringRepair {
+            plan.action = .repair
+            plan.isLossless = plan.lostTransactions == 0
+            return (plan, .pages(source, active, hasWAL: hasWAL))
+        }
+        return try restore(plan, active, list, isClosed: !hasWAL && !files.isMarkedOpen())
+    }
+
+    // MARK: The WAL
+
+    private struct SoundWAL {
+        let frames: [Int: Int]
+        let pageCount: Int?
+        let lostTransactions: Int
+        let isOfThisDatabase: Bool
+    }
+
+    /// What of the WAL can be kept; nil where there is none.
+    private func soundWAL(under active: DataKeyInfo) throws -> SoundWAL? {
+        guard try files.hasPendingWAL() else { return nil }
+        let scan = try diagnosis.scanWAL(under: active)
+        guard scan.damage != nil else {
+            return SoundWAL(
+                frames: scan.newestFrames, pageCount: scan.pageCount, lostTransactions: 0, isOfThisDatabase: true)
+        }
+        let key = try store.keyring.dataKey(generation: active.generation, of: envelope)
+        let found = try WALRecovery(of: DataFile(files.wal), with: key.makePageAuthenticator())
+        return SoundWAL(
+            frames: found.frames, pageCount: found.pageCount, lostTransactions: found.lostTransactions,
+            isOfThisDatabase: found.isOfThisDatabase)
+    }
+
+    // MARK: Page by page
+
+    /// The pages as they should be; nil where some of them are nowhere.
+    private func repairedPages(
+        _ plan: inout RecoveryPlan, _ active: DataKeyInfo, _ wal: SoundWAL?, _ list: [Snapshot]
+    ) throws -> PageSource? {
+        let main = try DataFile(files.main)
+        let layout = active.pageFormat.layout
+        let key = try store.keyring.dataKey(generation: active.generation, of: envelope)
+        let scan = try PageScan(of: main, layout: layout) { try key.makePageAuthenticator() }
+        let frames = wal?.frames ?? [:]
+        var bad = Set(scan.badPages.map(\.number)).subtracting(frames.keys)
+        if let count = wal?.pageCount {
+            bad.formUnion(Set((1...count).dropFirst(scan.pageCount)).subtracting(frames.keys))
+            bad = bad.filter { $0 <= count }
+        }
+        var pages = try LostPages(main, missing: bad, key: key.makePageKey())
+        let donors = try donors(in: list, under: active)
+        for (index, donor) in donors.enumerated() { try pages.look(in: donor, index: index) }
+        var count = wal?.pageCount ?? scan.pageCount + (scan.trailingBytes > 0 ? 1 : 0)
+        if wal?.pageCount == nil, let counted = try pages.header()?.pageCount {
+            pages.add((1...max(1, counted)).dropFirst(scan.pageCount))
+            for (index, donor) in donors.enumerated() { try pages.look(in: donor, index: index) }
+            count = counted
+        }
+        if frames.isEmpty { try pages.replaceUnused() }
+        let missing = pages.missing.filter { $0 <= count }
+        // More bad pages than are listed.
+        let unlisted = scan.badPageCount - scan.badPages.count
+        let found = pages.found.filter { $0.key <= count }
+        plan.note(found.values.map(\.source))
+        plan.lostPages = missing.count + unlisted
+        plan.badPages = plan.foundPages.count + plan.lostPages
+        guard plan.lostPages == 0, count > 0, try pages.header() != nil || frames[1] != nil else { return nil }
+        return try PageSource(
+            main, pageSize: layout.size, pageCount: count, wal: frames.isEmpty ? nil : DataFile(files.wal), frames: frames,
+            patches: found.mapValues(\.bytes))
+    }
+
+    /// Snapshots under the key in force, newest first: pages of another key are other pages.
+    private func donors(in list: [Snapshot], under active: DataKeyInfo) throws -> [DataFile] {
+        let directory = try store.snapshotDirectory(of: files.scope)
+        return list.reversed().filter { $0.keyGeneration == active.generation }
+            .compactMap { try? directory.unverifiedPages(of: $0) }
+    }
+
+    // MARK: A snapshot
+
+    private func restore(
+        _ unfinished: RecoveryPlan, _ active: DataKeyInfo, _ list: [Snapshot], isClosed: Bool
+    ) throws -> (RecoveryPlan, Means) {
+        var plan = unfinished
+        let directory = try store.snapshotDirectory(of: files.scope)
+        for snapshot in list.reversed() {
+            guard let report = try? directory.verify(snapshot), report.isHealthy else { continue }
+            plan.action = .restore
+            plan.snapshot = snapshot
+            // Each close after a change counts the epoch up: so nothing was changed since this one was taken.
+            plan.isLossless =
+                isClosed && snapshot.epoch == envelope.epoch && snapshot.keyGeneration == active.generation
+            plan.secondsLost = plan.isLossless ? 0 : max(0, Int(try lastChange().timeIntervalSince(snapshot.created)))
+            return (plan, .snapshot(snapshot))
+        }
+        plan.action = .noSnapshot
+        return (plan, .nothing)
+    }
+
+    /// When the files were last written to.
+    private func lastChange() throws -> Date {
+        try [files.main, files.wal].compactMap { path in
+            try FileFingerprint(of: path).map { Date(timeIntervalSince1970: Double($0.changedSeconds)) }
+        }.max() ?? Date()
+    }
+}
+
+extension RecoveryPlan {
+    fileprivate mutating func note(_ sources: [LostPages.Source]) {
+        for source in sources {
+            switch source {
+            case .header: foundPages.inHeader += 1
+            case .misplaced: foundPages.exchanged += 1
+            case .unused: foundPages.unused += 1
+            case .donor: foundPages.inSnapshots += 1
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+// Carrying out what a recovery has found. Everything is proven on a staged copy, and what was there goes to corrupted/, in the
+// order of docs/formats/snapshot.md, "Restoring".
+
+import DurableFiles
+import Foundation
+import GRDB
+import Keyring
+import PageCipher
+import Snapshots
+
+extension Store {
+    /// Opens a database; where it is damaged, recovers it first, as far as the app lets us. The caller holds its lock.
+    func openRecovering<Writer: DatabaseWriter>(
+        _ files: DatabaseFiles, lock: FileLock, makeWriter: (String, Configuration) throws -> Writer
+    ) throws -> (open: OpenDatabase<Writer>, event: RecoveryEvent?) {
+        func open() throws -> OpenDatabase<Writer> {
+            try OpenDatabase(files, lock: lock, keyring: keyring, policy: policy, makeWriter: makeWriter)
+        }
+        do {
+            return (try open(), nil)
+        } catch let error as StrongroomError {
+            guard case .database(let condition) = error.reason, recovery != .never, condition.isProvenDamage else {
+                throw error
+            }
+            let rotation = try holdRotation()
+            defer { rotation.release() }
+            let event = try recover(files, condition, accepting: recovery == .automatic ? .loss : .nothingLost)
+            return (try open(), event)
+        }
+    }
+
+    /// What an app or an operator is ready to lose.
+    enum AcceptedLoss { case nothingLost, loss }
+
+    /// Does what can be done. The caller holds the lock of the database, and keeps rotations away.
+    ///
+    /// - Throws: `StrongroomError.recoveryNoSnapshot`; `.database` with the condition where nothing may be done, or more would be
+    ///   lost than is accepted. Nothing is changed then.
+    func recover(
+        _ files: DatabaseFiles, _ condition: DatabaseCondition, accepting loss: AcceptedLoss
+    ) throws -> RecoveryEvent {
+        let start = ContinuousClock.now
+        let envelope = try keyring.envelope(for: files.scope)
+        let work = Recovery(store: self, files: files, envelope: envelope)
+        var (plan, means) = try work.plan(for: condition)
+        if case .pages(let source, let key, let hasWAL) = means, plan.isLossless || loss == .loss {
+            let quarantine = Quarantine(.repair)
+            if try repair(files, envelope, source, key, hasWAL: hasWAL, plan, quarantine) {
+                return note(RecoveryEvent(plan: plan, date: quarantine.date, quarantine: quarantine.name, salvage: nil))
+            }
+            // Put together it is not sound: then it is not what was there.
+            (plan, means) = try work.plan(for: condition, ignoringRepair: true)
+        }
+        if plan.action == .noSnapshot { throw StrongroomError(.recoveryNoSnapshot, files.main) }
+        guard case .snapshot(let snapshot) = means, plan.isLossless || loss == .loss else {
+            throw StrongroomError(.database(condition), files.main)
+        }
+        let quarantine = Quarantine(.restore)
+        let salvage = plan.isLossless ? nil : try? self.salvage(files, envelope, into: quarantine)
+        _ = try restore(snapshot, files, into: quarantine, because: condition, true, since: start, nil)
+        return note(RecoveryEvent(plan: plan, date: quarantine.date, quarantine: quarantine.name, salvage: salvage))
+    }
+
+    /// - Returns: false where SQLite finds something wrong with what was put together; nothing is changed then.
+    private func repair(
+        _ files: DatabaseFiles, _ envelope: Envelope, _ source: PageSource, _ info: DataKeyInfo, hasWAL: Bool,
+        _ plan: RecoveryPlan, _ quarantine: Quarantine
+    ) throws -> Bool {
+        let key = try keyring.dataKey(generation: info.generation, of: envelope)
+        defer { key.secret.wipe() }
+        let layout = info.pageFormat.layout
+        var epoch = envelope.epoch
+        do {
+            try files.discardUnfinishedRestore()
+            let target = try NewDataFile(files.restoring)
+            _ = try PageCopy.copy(source, into: target, layout: layout) { try key.makePageAuthenticator() }
+            try target.sync()
+            let written = try PageScan(of: DataFile(files.restoring, pastCache: true), layout: layout) {
+                try key.makePageAuthenticator()
+            }
+            guard written.badPageCount == 0, written.pageCount == source.pageCount else {
+                throw StrongroomError(.copyDiffers, files.restoring)
+            }
+            // With only the header damaged, every page is as it was, and so is whatever SQLite may think of it.
+            if plan.foundPages.count > plan.foundPages.inHeader || plan.lostTransactions > 0 {
+                let findings = try SealedDatabase(DataFile(files.restoring), key: key.makePageKey()).check()
+                guard findings.integrityViolations ?? 0 == 0 else {
+                    try files.discardUnfinishedRestore()
+                    return false
+                }
+            }
+            if hasWAL {
+                // What was in the WAL is a change since the last close.
+                epoch += 1
+                let staged = StagedDatabase(path: files.restoring, key: key, policy: policy, acceptsViolations: true)
+                try staged.write { try Bookkeeping.setEpoch(epoch, $0) }
+            }
+        } catch {
+            try? files.discardUnfinishedRestore()
+            throw error
+        }
+        try DurableFiles.syncDirectory(files.directory)
+        try files.putInForce(
+            RestoreJournal(
+                scope: files.scope.description, snapshotId: nil, condition: plan.condition.name,
+                quarantine: quarantine.name, started: quarantine.date, epoch: epoch,
+                firstPage: try RestoreJournal.firstPageDigest(of: files.restoring, pageSize: layout.size)),
+            envelope, keyring)
+        return true
+    }
+
+    /// Tells the log and the app.
+    private func note(_ event: RecoveryEvent) -> RecoveryEvent {
+        let plan = event.plan
+        logger.warning(
+            "database_recovered",
+            metadata: [
+                "scope": "\(plan.scope)", "condition": "\(plan.condition.name)", "action": "\(plan.action.rawValue)",
+                "lossless": "\(plan.isLossless)", "bad_pages": "\(plan.badPages)", "lost_pages": "\(plan.lostPages)",
+                "lost_transactions": "\(plan.lostTransactions)", "seconds_lost": "\(plan.secondsLost ?? 0)",
+                "salvaged_rows": "\(event.salvage?.rows ?? 0)",
+            ])
+        onRecovery?(event)
+        return event
+    }
+}

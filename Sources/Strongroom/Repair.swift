@@ -1,0 +1,86 @@
+// Recovery by an operator's hand: the same as when an app opens the database, with a look at the plan first.
+
+import DurableFiles
+public import Keyring
+import Snapshots
+
+extension Store {
+    /// What an operator decides about a WAL that belongs to no crash, or is gone.
+    public enum WALDecision: String, Sendable, CaseIterable {
+        /// The main file is what counts; a WAL that is there goes to `corrupted/`.
+        case without
+        /// The WAL is laid over the database when it is opened.
+        case with
+    }
+
+    /// What a repair of a database would do. Nothing is changed.
+    ///
+    /// - Throws: `StrongroomError.profileInUse`; `KeyringError` where its envelope cannot be used.
+    public func recoveryPlan(of scope: KeyScope) async throws -> RecoveryPlan {
+        try await BlockingWork.run {
+            try self.withDamaged(scope) { files, envelope, condition in
+                try Recovery(store: self, files: files, envelope: envelope).plan(for: condition).0
+            }
+        }
+    }
+
+    /// Repairs a database that nobody has open, or puts its latest good snapshot in its place. What was there is kept in
+    /// `corrupted/`.
+    ///
+    /// - Parameter acceptingLoss: whether to go on where something that was acknowledged would be lost.
+    /// - Returns: nil where nothing is wrong.
+    /// - Throws: `StrongroomError.recoveryNoSnapshot`, `.lossNotAccepted`; `.database` where it is no damage. Nothing is changed then.
+    public func repair(_ scope: KeyScope, acceptingLoss: Bool = false) async throws -> RecoveryEvent? {
+        try await BlockingWork.run {
+            try self.withDamaged(scope) { files, _, condition in
+                if condition == .healthy { return nil }
+                do {
+                    return try self.recover(files, condition, accepting: acceptingLoss ? .loss : .nothingLost)
+                } catch let error as StrongroomError {
+                    guard !acceptingLoss, condition.isProvenDamage, case .database = error.reason else { throw error }
+                    throw StrongroomError(.lossNotAccepted, files.main)
+                }
+            }
+        }
+    }
+
+    /// Settles what `database_wal_missing` and `database_wal_unexpected` ask.
+    ///
+    /// - Throws: `StrongroomError.database` where that is not what is wrong.
+    public func settleWAL(of scope: KeyScope, _ decision: WALDecision) async throws {
+        try await BlockingWork.run {
+            try self.withDamaged(scope) { files, _, condition in
+                switch (condition, decision) {
+                case (.walMissing, .without):
+                    try files.markClosed()
+                case (.walUnexpected, .without):
+                    let quarantine = try files.make(Quarantine(.wal))
+                    for path in [files.wal, files.shm] {
+                        guard let name = path.lastComponent, try StrictFiles.exists(path) else { continue }
+                        try DurableFiles.rename(path, to: quarantine.appending(name))
+                    }
+                    try DurableFiles.syncDirectory(quarantine)
+                    try DurableFiles.syncDirectory(files.directory)
+                case (.walUnexpected, .with):
+                    try files.markOpen()
+                default:
+                    throw StrongroomError(.database(condition), files.main)
+                }
+            }
+        }
+    }
+
+    /// Looks at every page of a database that nobody has open, and keeps its lock meanwhile.
+    private func withDamaged<Result>(
+        _ scope: KeyScope, _ body: (DatabaseFiles, Envelope, DatabaseCondition) throws -> Result
+    ) throws -> Result {
+        let rotation = try holdRotation()
+        defer { rotation.release() }
+        let files = DatabaseFiles(scope, in: directory)
+        let lock = try lock(files)
+        defer { lock.release() }
+        let envelope = try files.finishRestore(keyring.envelope(for: scope), keyring)
+        let condition = try Diagnosis(files: files, envelope: envelope, keyring: keyring).ofAllPages()
+        return try body(files, envelope, condition)
+    }
+}
