@@ -76,7 +76,9 @@ struct UnlockOptions: ParsableArguments {
     }
 
     func open(_ common: CommonOptions) throws -> Store {
-        try Store.open(at: common.storePath(), keyring: common.keyringPath, with: secret())
+        // An operator sees the plan of a recovery before anything is done.
+        try Store.open(
+            at: common.storePath(), keyring: common.keyringPath, with: secret(), options: StoreOptions(recovery: .never))
     }
 
     /// Opens the store, and locks it again whatever happens.
@@ -104,12 +106,16 @@ struct UnlockOptions: ParsableArguments {
         let secret = try secret()
         let store: Store
         do {
-            store = try Store.open(at: common.storePath(), keyring: common.keyringPath, with: secret)
+            store = try Store.open(
+                at: common.storePath(), keyring: common.keyringPath, with: secret,
+                options: StoreOptions(recovery: .never))
         } catch let error as StrongroomError {
             guard error.isAboutGlobalDatabase else { throw error }
             Terminal.error(error)
             Terminal.note("Going on without the global database: name 'global' or the id of a profile.")
-            store = try Store.openWithoutGlobal(at: common.storePath(), keyring: common.keyringPath, with: secret)
+            store = try Store.openWithoutGlobal(
+                at: common.storePath(), keyring: common.keyringPath, with: secret,
+                options: StoreOptions(recovery: .never))
         }
         let result: Swift.Result<Result, any Error>
         do {
