@@ -148,6 +148,9 @@ let package = Package(
                 "CSQLCipher", "CryptoPrimitives", "DurableFiles", "KeyPolicy", "Keyring", "PageCipher", "Secrets",
                 "Snapshots", "Strongroom", "TestHelper", grdb,
             ]),
+        tests(
+            "RecoveryTests",
+            ["DurableFiles", "Keyring", "PageCipher", "Secrets", "Snapshots", "Strongroom", "TestHelper", grdb]),
         tests("DocsTests", ["Keyring", "StrongroomCLI", "Strongroom", grdb]),
         tests("CLITests", ["StrongroomCLI", "Strongroom"]),
         tests("LeakageTests", ["Snapshots", "StrongroomCLI", "Strongroom", "TestHelper", grdb]),
