@@ -31,6 +31,9 @@ package struct LostPages: ~Copyable {
     /// So much of two pages is compared at a time: a block of the cipher.
     private static let pieceBytes = 16
 
+    /// Found pages are kept in memory: not more than 64 MiB of them.
+    package static func limit(_ layout: PageLayout) -> Int { (64 << 20) / layout.size }
+
     /// - Parameters:
     ///   - main: the database's main file.
     ///   - missing: the numbers of its bad pages, those after its end included.

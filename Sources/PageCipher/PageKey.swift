@@ -123,6 +123,8 @@ package struct PageKey: ~Copyable {
 package struct DatabaseHeader: Sendable, Equatable {
     /// How many pages the database has, or nil where the header does not say so reliably.
     package let pageCount: Int?
+    /// How often the schema was changed. (The count of changes says nothing here: SQLite takes it from the encrypted page.)
+    package let schemaCookie: Int
 
     /// - Parameter page: a decrypted page 1.
     init(_ page: UnsafeRawBufferPointer) {
@@ -131,6 +133,7 @@ package struct DatabaseHeader: Sendable, Equatable {
         }
         // SQLite trusts the page count only where the change counter equals the number it was valid for.
         let isReliable = number(at: 24) == number(at: 92)
+        schemaCookie = number(at: 40)
         pageCount = isReliable && number(at: 28) > 0 ? number(at: 28) : nil
     }
 }

@@ -82,6 +82,13 @@ package struct PageSource: Sendable {
         }
     }
 
+    /// The bytes of one page.
+    package func pageBytes(_ number: Int) throws -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: pageSize)
+        try bytes.withUnsafeMutableBytes { try read(from: number, into: $0) }
+        return bytes
+    }
+
     /// The pages that do not stand in the main file, in order.
     package var overlaidPages: [Int] { Set(overlay?.frames.keys.map(\.self) ?? []).union(patches.keys).sorted() }
 

@@ -62,7 +62,7 @@ package struct WALScan: Sendable, Equatable {
         var buffer = [UInt8](repeating: 0, count: frameLength)
         var sum = header?.checksum ?? WALChecksum()
         var firstBroken: Int?
-        var commitsAfterBreak = 0
+        var hasCommitSinceBreak = false
         var uncommitted: [Int: Int] = [:]
         for number in 1...frames {
             let offset = WALHeader.length + (number - 1) * frameLength
@@ -79,10 +79,10 @@ package struct WALScan: Sendable, Equatable {
                 continue
             }
             guard firstBroken == nil else {
-                // A transaction is acknowledged after its frames were fsynced, so a second commit after the break shows
-                // that the first one was whole once.
-                if isAuthentic, frame.salts == header.salts, frame.isCommit { commitsAfterBreak += 1 }
-                if commitsAfterBreak >= 2 { return report(.brokenChain, at: firstBroken) }
+                guard isAuthentic, frame.salts == header.salts else { continue }
+                // Nothing is written behind a commit before that has been fsynced: it was whole once.
+                if hasCommitSinceBreak { return report(.brokenChain, at: firstBroken) }
+                hasCommitSinceBreak = frame.isCommit
                 continue
             }
             if frame.salts == header.salts {
@@ -91,8 +91,7 @@ package struct WALScan: Sendable, Equatable {
             }
             guard frame.salts == header.salts, sum == frame.checksum else {
                 firstBroken = number
-                // The frame itself may be a commit with only its check sum gone.
-                if isAuthentic, frame.salts == header.salts, frame.isCommit { commitsAfterBreak += 1 }
+                hasCommitSinceBreak = frame.isCommit && (isAuthentic || frame.salts == header.salts)
                 continue
             }
             guard isAuthentic else { return report(.foreignPage, at: number) }

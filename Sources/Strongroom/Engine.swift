@@ -4,6 +4,7 @@
 import CSQLCipher
 import CryptoPrimitives
 import GRDB
+import GRDBSQLite
 import KeyPolicy
 import Keyring
 import Secrets
@@ -127,6 +128,15 @@ enum Engine {
         }
         try db.execute(sql: "PRAGMA synchronous = 2")
         try require(.synchronous, toBe: 2, on: db)
+    }
+
+    /// A number that is another one after each commit, of this connection or of any other (`SQLITE_FCNTL_DATA_VERSION`).
+    static func dataVersion(_ db: Database) throws -> UInt32 {
+        guard let connection = db.sqliteConnection else { throw StrongroomError(.storeLocked) }
+        var version: UInt32 = 0
+        let result = sqlite3_file_control(connection, "main", SQLITE_FCNTL_DATA_VERSION, &version)
+        guard result == SQLITE_OK else { throw StrongroomError(.sqlite(code: result, .open)) }
+        return version
     }
 
     /// The version of the SQLCipher in this process, such as `4.6.1`, and of SQLite, such as `3.46.1`.

@@ -17,8 +17,9 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
     private let keys: ConnectionKey
     private let policy: KeyPolicy
     private let envelope: Mutex<Envelope>
-    /// GRDB writes an empty transaction when it opens a pool, which is no change of anybody's.
-    private let walWhenOpened: WALMark
+    /// What SQLite counts commits by, when it was opened: GRDB commits something empty when it opens a pool, which is no change of
+    /// anybody's. Nil where the last close was not clean, so that there may be changes from before.
+    private let versionWhenOpened: UInt32?
     private let isClosed = Mutex(false)
     /// Set once the database has been exchanged for one under another key while it was open.
     private let exchange = Mutex(ExchangeOutcome.none)
@@ -70,7 +71,7 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
             let current = try Self.prepare(writer, files, key, isNew: isNew, envelope: envelope, keyring: keyring)
             self.envelope = Mutex(current)
             try Self.checkPages(writer, files, policy: policy, endedInMidWrite: endedInMidWrite, diagnosis: diagnosis)
-            walWhenOpened = endedInMidWrite ? .none : try files.walMark()
+            versionWhenOpened = endedInMidWrite ? nil : try writer.writeWithoutTransaction { try Engine.dataVersion($0) }
         } catch {
             try? writer.close()
             key.secret.wipe()
@@ -107,7 +108,7 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
             guard exchange != .incomplete else { return }
             let envelope = envelope.withLock { $0 }
             let isChanged = try writer.writeWithoutTransaction { db in
-                let isChanged = try exchange == .done || files.hasPendingWAL() && files.walMark() != walWhenOpened
+                let isChanged = try exchange == .done || Engine.dataVersion(db) != versionWhenOpened
                 if isChanged {
                     try db.inTransaction {
                         try Bookkeeping.setEpoch(envelope.epoch + 1, db)

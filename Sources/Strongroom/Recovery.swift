@@ -18,7 +18,7 @@ struct Recovery {
     enum Means {
         case nothing
         /// The pages as they should be.
-        case pages(PageSource, DataKeyInfo, hasWAL: Bool)
+        case pages(PageSource, DataKeyInfo, isClosed: Bool)
         case snapshot(Snapshot)
     }
 
@@ -27,7 +27,7 @@ struct Recovery {
         var plan = RecoveryPlan(files.scope, condition, condition == .healthy ? .none : .refuse)
         guard condition.isProvenDamage, let active = try files.keyInForce(envelope) else { return (plan, .nothing) }
         let list = try store.snapshotDirectory(of: files.scope).list().snapshots
-        let hasWAL = try files.hasPendingWAL()
+        let isClosed = try !files.hasPendingWAL() && !files.isMarkedOpen()
         let wal = try soundWAL(under: active)
         if let wal {
             // A WAL that is another database's says nothing about this one; what was in its own is not known.
@@ -37,9 +37,33 @@ struct Recovery {
         if let source = try repairedPages(&plan, active, wal, list), !ignoringRepair {
             plan.action = .repair
             plan.isLossless = plan.lostTransactions == 0
-            return (plan, .pages(source, active, hasWAL: hasWAL))
+            return (plan, .pages(source, active, isClosed: isClosed))
         }
-        return try restore(plan, active, list, isClosed: !hasWAL && !files.isMarkedOpen())
+        return try restore(plan, active, list, isClosed: isClosed)
+    }
+
+    /// The database with a whole WAL laid over it; nil where it is not this database's, not whole, or older than the main file.
+    func pagesWithWAL() throws -> (PageSource, DataKeyInfo)? {
+        guard let active = try files.keyInForce(envelope), try files.hasPendingWAL() else { return nil }
+        let scan = try diagnosis.scanWAL(under: active)
+        guard scan.damage == nil else { return nil }
+        let main = try DataFile(files.main)
+        let layout = active.pageFormat.layout
+        let source = try PageSource(
+            main, pageSize: layout.size, pageCount: scan.pageCount ?? main.length() / layout.size, wal: DataFile(files.wal),
+            frames: scan.newestFrames, patches: [:])
+        let key = try store.keyring.dataKey(generation: active.generation, of: envelope).makePageKey()
+        let alone = try PageSource(main, pageSize: layout.size)
+        let (before, after) = (try alone.pageBytes(1), try source.pageBytes(1))
+        func schema(_ page: [UInt8]) throws -> Int? {
+            try page.withUnsafeBytes { page in
+                try key.authenticate(SealedPage(page, number: 1)).map { try key.header(of: $0).schemaCookie }
+            }
+        }
+        // GRDB changes the schema to and fro each time it opens a pool, so that a later opening shows in page 1.
+        let earlier = try schema(before) ?? 0
+        guard let later = try schema(after), before == after || later > earlier else { return nil }
+        return (source, active)
     }
 
     // MARK: The WAL
@@ -76,25 +100,29 @@ struct Recovery {
         let layout = active.pageFormat.layout
         let key = try store.keyring.dataKey(generation: active.generation, of: envelope)
         let scan = try PageScan(of: main, layout: layout) { try key.makePageAuthenticator() }
+        // More bad pages than are listed.
+        let unlisted = scan.badPageCount - scan.badPages.count
         let frames = wal?.frames ?? [:]
         var bad = Set(scan.badPages.map(\.number)).subtracting(frames.keys)
         if let count = wal?.pageCount {
             bad.formUnion(Set((1...count).dropFirst(scan.pageCount)).subtracting(frames.keys))
             bad = bad.filter { $0 <= count }
         }
+        // Where so much is gone a snapshot is the shorter way.
+        guard bad.count + unlisted <= LostPages.limit(layout) else { return plan.giveUp(pages: bad.count + unlisted) }
         var pages = try LostPages(main, missing: bad, key: key.makePageKey())
         let donors = try donors(in: list, under: active)
         for (index, donor) in donors.enumerated() { try pages.look(in: donor, index: index) }
         var count = wal?.pageCount ?? scan.pageCount + (scan.trailingBytes > 0 ? 1 : 0)
         if wal?.pageCount == nil, let counted = try pages.header()?.pageCount {
+            let cut = counted - scan.pageCount
+            guard cut <= LostPages.limit(layout) else { return plan.giveUp(pages: bad.count + unlisted + cut) }
             pages.add((1...max(1, counted)).dropFirst(scan.pageCount))
             for (index, donor) in donors.enumerated() { try pages.look(in: donor, index: index) }
             count = counted
         }
         if frames.isEmpty { try pages.replaceUnused() }
         let missing = pages.missing.filter { $0 <= count }
-        // More bad pages than are listed.
-        let unlisted = scan.badPageCount - scan.badPages.count
         let found = pages.found.filter { $0.key <= count }
         plan.note(found.values.map(\.source))
         plan.lostPages = missing.count + unlisted
@@ -142,6 +170,12 @@ struct Recovery {
 }
 
 extension RecoveryPlan {
+    fileprivate mutating func giveUp(pages: Int) -> PageSource? {
+        badPages = pages
+        lostPages = pages
+        return nil
+    }
+
     fileprivate mutating func note(_ sources: [LostPages.Source]) {
         for source in sources {
             switch source {

@@ -43,9 +43,13 @@ extension Store {
         let envelope = try keyring.envelope(for: files.scope)
         let work = Recovery(store: self, files: files, envelope: envelope)
         var (plan, means) = try work.plan(for: condition)
-        if case .pages(let source, let key, let hasWAL) = means, plan.isLossless || loss == .loss {
+        if case .pages(let source, let key, let isClosed) = means, plan.isLossless || loss == .loss {
             let quarantine = Quarantine(.repair)
-            if try repair(files, envelope, source, key, hasWAL: hasWAL, plan, quarantine) {
+            // With only the header damaged, every page is as it was, and so is whatever SQLite may think of it.
+            let isChanged = plan.foundPages.count > plan.foundPages.inHeader || plan.lostTransactions > 0
+            if try exchange(
+                files, envelope, for: source, under: key, isClosed: isClosed, checking: isChanged, because: condition, quarantine)
+            {
                 return note(RecoveryEvent(plan: plan, date: quarantine.date, quarantine: quarantine.name, salvage: nil))
             }
             // Put together it is not sound: then it is not what was there.
@@ -61,10 +65,15 @@ extension Store {
         return note(RecoveryEvent(plan: plan, date: quarantine.date, quarantine: quarantine.name, salvage: salvage))
     }
 
-    /// - Returns: false where SQLite finds something wrong with what was put together; nothing is changed then.
-    private func repair(
-        _ files: DatabaseFiles, _ envelope: Envelope, _ source: PageSource, _ info: DataKeyInfo, hasWAL: Bool,
-        _ plan: RecoveryPlan, _ quarantine: Quarantine
+    /// Puts pages in force that were put together.
+    ///
+    /// - Parameters:
+    ///   - isClosed: whether nothing was changed since the last close.
+    ///   - checking: whether SQLite is to look at them first.
+    /// - Returns: false where SQLite finds something wrong with them; nothing is changed then.
+    func exchange(
+        _ files: DatabaseFiles, _ envelope: Envelope, for source: PageSource, under info: DataKeyInfo, isClosed: Bool,
+        checking: Bool, because condition: DatabaseCondition, _ quarantine: Quarantine
     ) throws -> Bool {
         let key = try keyring.dataKey(generation: info.generation, of: envelope)
         defer { key.secret.wipe() }
@@ -81,19 +90,23 @@ extension Store {
             guard written.badPageCount == 0, written.pageCount == source.pageCount else {
                 throw StrongroomError(.copyDiffers, files.restoring)
             }
-            // With only the header damaged, every page is as it was, and so is whatever SQLite may think of it.
-            if plan.foundPages.count > plan.foundPages.inHeader || plan.lostTransactions > 0 {
+            if checking {
                 let findings = try SealedDatabase(DataFile(files.restoring), key: key.makePageKey()).check()
                 guard findings.integrityViolations ?? 0 == 0 else {
                     try files.discardUnfinishedRestore()
                     return false
                 }
             }
-            if hasWAL {
-                // What was in the WAL is a change since the last close.
+            if !isClosed {
+                // There may be changes since the last close: the snapshots of that epoch are older.
                 epoch += 1
                 let staged = StagedDatabase(path: files.restoring, key: key, policy: policy, acceptsViolations: true)
-                try staged.write { try Bookkeeping.setEpoch(epoch, $0) }
+                try staged.write { db in
+                    guard try Bookkeeping.epoch(db) >= envelope.epoch else {
+                        throw StrongroomError(.database(.rolledBack), files.main)
+                    }
+                    try Bookkeeping.setEpoch(epoch, db)
+                }
             }
         } catch {
             try? files.discardUnfinishedRestore()
@@ -102,7 +115,7 @@ extension Store {
         try DurableFiles.syncDirectory(files.directory)
         try files.putInForce(
             RestoreJournal(
-                scope: files.scope.description, snapshotId: nil, condition: plan.condition.name,
+                scope: files.scope.description, snapshotId: nil, condition: condition.name,
                 quarantine: quarantine.name, started: quarantine.date, epoch: epoch,
                 firstPage: try RestoreJournal.firstPageDigest(of: files.restoring, pageSize: layout.size)),
             envelope, keyring)

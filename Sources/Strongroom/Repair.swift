@@ -9,7 +9,8 @@ extension Store {
     public enum WALDecision: String, Sendable, CaseIterable {
         /// The main file is what counts; a WAL that is there goes to `corrupted/`.
         case without
-        /// The WAL is laid over the database when it is opened.
+        /// The WAL is laid over the database, where SQLite finds nothing wrong with the two together. Both are kept in `corrupted/`
+        /// as they were.
         case with
     }
 
@@ -46,10 +47,11 @@ extension Store {
 
     /// Settles what `database_wal_missing` and `database_wal_unexpected` ask.
     ///
-    /// - Throws: `StrongroomError.database` where that is not what is wrong.
+    /// - Throws: `StrongroomError.database` where that is not what is wrong; `.walDoesNotFit` where the two are not of one time.
+    ///   Nothing is changed then.
     public func settleWAL(of scope: KeyScope, _ decision: WALDecision) async throws {
         try await BlockingWork.run {
-            try self.withDamaged(scope) { files, _, condition in
+            try self.withDamaged(scope) { files, envelope, condition in
                 switch (condition, decision) {
                 case (.walMissing, .without):
                     try files.markClosed()
@@ -62,7 +64,12 @@ extension Store {
                     try DurableFiles.syncDirectory(quarantine)
                     try DurableFiles.syncDirectory(files.directory)
                 case (.walUnexpected, .with):
-                    try files.markOpen()
+                    let recovery = Recovery(store: self, files: files, envelope: envelope)
+                    guard let (source, key) = try recovery.pagesWithWAL(),
+                        try self.exchange(
+                            files, envelope, for: source, under: key, isClosed: false, checking: true, because: condition,
+                            Quarantine(.wal))
+                    else { throw StrongroomError(.walDoesNotFit, files.wal) }
                 default:
                     throw StrongroomError(.database(condition), files.main)
                 }

@@ -42,6 +42,8 @@ public struct StrongroomError: ReportableError, Equatable {
         case recoveryNoSnapshot
         /// A repair would lose something, and nobody said that it may.
         case lossNotAccepted
+        /// A WAL that was found beside a closed database does not belong to it as it is now.
+        case walDoesNotFit
     }
 
     /// What was being done when the SQL engine refused.
@@ -92,6 +94,7 @@ public struct StrongroomError: ReportableError, Equatable {
         case .migrationNameInvalid: "migration_name_invalid"
         case .recoveryNoSnapshot: "db_recovery_no_snapshot"
         case .lossNotAccepted: "loss_not_accepted"
+        case .walDoesNotFit: "wal_does_not_fit"
         }
     }
 
@@ -123,6 +126,7 @@ public struct StrongroomError: ReportableError, Equatable {
         case .copyDiffers: .damaged
         case .cancelled, .migrationFailed: .incomplete
         case .migrationHistoryGap, .migrationNameInvalid, .lossNotAccepted: .usage
+        case .walDoesNotFit: .damaged
         case .recoveryNoSnapshot: .noSnapshot
         }
     }
@@ -166,6 +170,7 @@ public struct StrongroomError: ReportableError, Equatable {
             "the migration \(name) failed (\(failure.summary)); the database is as it was"
         case .recoveryNoSnapshot: "the database is damaged beyond repair, and there is no good snapshot of it"
         case .lossNotAccepted: "the repair would lose something that was acknowledged; nothing was changed"
+        case .walDoesNotFit: "the WAL and the database beside it are not of one time; nothing was changed"
         case .migrationNameInvalid(let name): "the migration name \(name) breaks the rule, or is there twice"
         }
     }
@@ -200,6 +205,7 @@ public struct StrongroomError: ReportableError, Equatable {
         case .migrationFailed: "use the app's former version, and report this to its developers"
         case .migrationNameInvalid: "1 to 80 letters, digits, '_', '.', '-', beginning with a letter or digit; once each"
         case .recoveryNoSnapshot: "leave everything as it is; look for a copy of 'backups/' elsewhere and put it there"
+        case .walDoesNotFit: "'strongroom repair --without-wal' moves it to corrupted/, where it is kept"
         case .lossNotAccepted: "'strongroom repair --dry-run' shows what; --accept-loss goes on"
         }
     }

@@ -115,6 +115,7 @@ import Testing
         try sample.store.keyring.setEpoch(envelope.epoch - 1, of: envelope)
         try TestFiles.write(bytes.0, to: main)
         try TestFiles.write(bytes.1, to: wal)
+        try DatabaseFiles(sample.scope, in: sample.store.directory).markOpen()
         return (sample, snapshot)
     }
 

@@ -73,10 +73,14 @@ import Testing
         let start = ContinuousClock.now
         let first = try ChildProcess.run("strongroom", arguments)
         #expect(first.status == 0, "\(first.errorText)")
-        let period = max(1_000, UInt64((ContinuousClock.now - start) / .microseconds(1)))
+        // However busy the machine is: the app writes all the while, and what is copied grows.
+        let period = min(max(1_000, UInt64((ContinuousClock.now - start) / .microseconds(1))), 500_000)
         var generator = SplitMix64(state: 300)
         var killed = 0
-        for _ in 1...100 {
+        let store = try test.open()
+        let directory = try store.snapshotDirectory(of: .profile(info.id))
+        for round in 1...100 {
+            if round.isMultiple(of: 10) { _ = try directory.prune(Retention(last: 3), isDryRun: false) }
             let copier = try ChildProcess("strongroom", arguments)
             usleep(UInt32(generator.next() % (2 * period)))
             copier.kill()
@@ -88,7 +92,6 @@ import Testing
         let outcome = app.finish()
         #expect(outcome.outputText.hasSuffix("closed\n"))
         let committed = outcome.lines("row").compactMap { Int($0[1]) }.max() ?? 0
-        let store = try test.open()
         #expect(try store.verify(info).isHealthy)
         let profile = try store.openProfile(info)
         let (count, largest, integrity) = try await profile.database.read { db in
@@ -99,7 +102,6 @@ import Testing
         }
         #expect(count == largest && largest ?? 0 >= committed && committed > 100 && integrity == "ok")
         try profile.close()
-        let directory = try store.snapshotDirectory(of: .profile(info.id))
         _ = try await store.createSnapshot(of: .profile(info.id))
         let list = try directory.list()
         #expect(list.unusable.isEmpty)

@@ -76,11 +76,56 @@ package struct CrashEnumerator {
     /// Every state, each once.
     package func states() -> Set<DiskState> {
         var states: Set<DiskState> = []
-        for cut in 0...effects.count { states.formUnion(statesAfter(effects.prefix(cut))) }
+        for cut in 0...effects.count {
+            let moment = moment(after: effects.prefix(cut))
+            for keptWrites in Self.combinations(of: moment.writes.count) {
+                for keptChanges in Self.combinations(of: moment.changes.count) {
+                    states.insert(moment.state(keptWrites, keptChanges))
+                }
+            }
+        }
         return states
     }
 
-    private func statesAfter(_ effects: ArraySlice<DiskEffect>) -> Set<DiskState> {
+    /// So many states, of cuts spread over all changes, the same each time: where each state takes long to look at, and all of
+    /// them are too many to be built.
+    package func sample(_ count: Int) -> [DiskState] {
+        var generator = SplitMix64(state: UInt64(effects.count))
+        return (0..<count).map { index in
+            let stratum = index * (effects.count + 1) / count..<max(index + 1, (index + 1) * (effects.count + 1) / count)
+            let cut = min(effects.count, Int.random(in: stratum, using: &generator))
+            let moment = moment(after: effects.prefix(cut))
+            return moment.state(
+                Self.choice(of: moment.writes.count, &generator), Self.choice(of: moment.changes.count, &generator))
+        }
+    }
+
+    /// None, all, or some of the pending things.
+    private static func choice(of count: Int, _ generator: inout SplitMix64) -> [Int] {
+        switch generator.next() % 4 {
+        case 0: []
+        case 1: Array(0..<count)
+        default: (0..<count).filter { _ in generator.next() & 1 == 1 }
+        }
+    }
+
+    /// What is durable after some changes, and what may or may not be.
+    private struct Moment {
+        var durable: DiskState
+        var writes: [PendingWrite] = []
+        var changes: [(directory: String, change: NameChange)] = []
+
+        func state(_ keptWrites: [Int], _ keptChanges: [Int]) -> DiskState {
+            var state = durable
+            for index in keptWrites { CrashEnumerator.apply(writes[index], to: &state) }
+            for index in keptChanges { CrashEnumerator.apply(changes[index].change, to: &state) }
+            let reachable = Set(state.names.values)
+            state.contents = state.contents.filter { reachable.contains($0.key) }
+            return state
+        }
+    }
+
+    private func moment(after effects: ArraySlice<DiskEffect>) -> Moment {
         var durable = initial
         var writes: [PendingWrite] = []
         var changes: [(directory: String, change: NameChange)] = []
@@ -149,19 +194,7 @@ package struct CrashEnumerator {
             }
         }
 
-        var states: Set<DiskState> = []
-        for keptWrites in Self.combinations(of: writes.count) {
-            var written = durable
-            for index in keptWrites { Self.apply(writes[index], to: &written) }
-            for keptChanges in Self.combinations(of: changes.count) {
-                var state = written
-                for index in keptChanges { Self.apply(changes[index].change, to: &state) }
-                let reachable = Set(state.names.values)
-                state.contents = state.contents.filter { reachable.contains($0.key) }
-                states.insert(state)
-            }
-        }
-        return states
+        return Moment(durable: durable, writes: writes, changes: changes)
     }
 
     private static func apply(_ write: PendingWrite, to state: inout DiskState) {

@@ -9,7 +9,7 @@ package enum StoreCrashes {
     ///
     /// - Parameters:
     ///   - root: the directory with the store, `store`, and its key file, `key`.
-    ///   - limit: how many states to look at, in the order of a set, which is another one each time.
+    ///   - limit: how many states to look at; a sample where there are more.
     ///   - check: looks at one state; gets the store, opened without its global database, and the directory it is in.
     /// - Returns: how often `check` said what.
     package static func enumerate(
@@ -27,9 +27,10 @@ package enum StoreCrashes {
         _ name: String, _ initial: [String: [UInt8]], _ effects: [DiskEffect], _ root: FilePath, limit: Int = .max,
         check: (Store, FilePath) async throws -> String
     ) async throws -> [String: Int] {
-        let states = CrashEnumerator(initial: initial, effects: effects).states()
+        let enumerator = CrashEnumerator(initial: initial, effects: effects)
+        let states = limit == .max ? Array(enumerator.states()) : enumerator.sample(limit)
         var outcomes: [String: Int] = [:]
-        for state in states.prefix(limit) {
+        for state in states {
             let directory = try TemporaryDirectory()
             try state.materialise(at: directory.path, insteadOf: root)
             let store = try Store.openWithoutGlobal(
@@ -38,7 +39,7 @@ package enum StoreCrashes {
             outcomes[try await check(store, directory.path), default: 0] += 1
             try store.lock()
         }
-        print("crash enumeration, \(name): \(min(limit, states.count)) of \(states.count) disk states: \(outcomes)")
+        print("crash enumeration, \(name): \(states.count) disk states after \(effects.count) changes: \(outcomes)")
         return outcomes
     }
 }
