@@ -34,7 +34,7 @@ public struct KeyPosture: Sendable, Hashable {
 }
 
 /// A way in which keys do not follow their policy.
-public enum PolicyViolation: Sendable, Hashable {
+public enum PolicyViolation: Sendable, Hashable, Encodable {
     case tooFewUnlockers(found: Int, required: Int)
     case unlockerKindForbidden(KeyPolicy.UnlockerKind, count: Int)
     case passphraseDerivationTooWeak(count: Int)
@@ -50,6 +50,12 @@ public enum PolicyViolation: Sendable, Hashable {
         case .rootKeyTooOld: "root_key_too_old"
         case .dataKeysTooOld: "data_keys_too_old"
         }
+    }
+
+    /// Writes the code.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(code)
     }
 
     /// What is wrong, in words.

@@ -116,14 +116,16 @@ package struct WALRecovery: Sendable, Equatable {
         sum = bestGuess?.sum ?? claimed.checksum
         let header = bestGuess.map { WALFrame($0.header) } ?? claimed
         return Frame(
-            number: number, page: header.pageNumber, isCommit: header.isCommit, pagesAfter: header.pagesAfterCommit ?? 0,
+            number: number, page: header.pageNumber, isCommit: header.isCommit,
+            pagesAfter: header.pagesAfterCommit ?? 0,
             isSound: bestGuess != nil)
     }
 
     private static func isAuthentic(_ bytes: [UInt8], _ key: borrowing PageAuthenticator) -> Bool {
         bytes.withUnsafeBytes { bytes in
             let page = UnsafeRawBufferPointer(rebasing: bytes[WALFrame.headerLength...])
-            return key.authenticate(SealedPage(page, number: WALFrame(Array(bytes[..<WALFrame.headerLength])).pageNumber))
+            return key.authenticate(
+                SealedPage(page, number: WALFrame(Array(bytes[..<WALFrame.headerLength])).pageNumber))
                 != nil
         }
     }

@@ -32,7 +32,8 @@ struct CopiedTable: Sendable {
 
     /// The SQL that made the table.
     func definition(in connection: OpaquePointer) throws -> String {
-        let statement = try RawStatement("SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?", on: connection)
+        let statement = try RawStatement(
+            "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ?", on: connection)
         try statement.bind(name, at: 1)
         return try statement.step() ? statement.text(0) ?? "" : ""
     }

@@ -1,69 +1,148 @@
-// What an operator, or an app's support, may be shown: closed structs of numbers, enums, dates and ids. No field can
-// hold a path, SQL, content or a key.
+// What an operator, or an app's support, may be shown: docs/formats/diagnostics.md. Numbers, enums, dates, ids and the closed
+// values of DiagnosticValues.swift: no field can hold a path, SQL, content or a key.
 
-import DurableFiles
 public import Foundation
-import KeyPolicy
-import Keyring
-import Secrets
+public import KeyPolicy
+public import Keyring
 
 /// The condition of a store and, where one is asked about, of a profile.
-public struct Diagnostics: Sendable, Codable {
+public struct Diagnostics: Sendable, Hashable, Encodable {
     /// The SQL engine of this process.
-    public struct Engine: Sendable, Codable {
-        /// Such as `4.6.1`.
-        public let sqlcipherVersion: String
-        /// Such as `3.46.1`.
-        public let sqliteVersion: String
+    public struct Engine: Sendable, Hashable, Encodable {
+        /// SQLCipher's version.
+        public let sqlcipherVersion: LibraryVersion
+        /// SQLite's version.
+        public let sqliteVersion: LibraryVersion
         /// Whether SQLite's fix for damage by two writers of a WAL (3.51.3) is in. Where it is not, Strongroom's rule
         /// of one process and one writing connection is what keeps the data safe.
         public let hasWALResetFix: Bool
     }
 
+    /// What SQLite's own check says.
+    public enum IntegrityCheck: String, Sendable, Hashable, Encodable {
+        case ok
+        case failed
+        /// There is something that only the app's own functions or collations could check.
+        case needsApp = "needs_app"
+        /// The database is not healthy, is open in another process, or was not closed properly.
+        case notRun = "not_run"
+    }
+
+    /// The condition of a database, or the error that keeps it from being told.
+    public enum State: Sendable, Hashable, Encodable {
+        case condition(DatabaseCondition)
+        case error(ErrorCode)
+
+        /// Writes the name of the condition, or the code of the error.
+        public func encode(to encoder: any Encoder) throws {
+            var container = encoder.singleValueContainer()
+            switch self {
+            case .condition(let condition): try container.encode(condition)
+            case .error(let code): try container.encode(code)
+            }
+        }
+    }
+
+    /// How a database is encrypted.
+    public struct Cipher: Sendable, Hashable, Encodable {
+        /// The page size, in bytes.
+        public let pageSize: Int
+        /// How a page is authenticated. Each is encrypted with AES-256-CBC.
+        public let pageAuthentication: PageFormat.Authentication
+        /// The generation of the active data key.
+        public let keyGeneration: Int
+        /// Its age in whole days.
+        public let keyAgeDays: Int
+        /// Whether the policy wants it rotated.
+        public let isKeyDue: Bool
+    }
+
+    /// The snapshots of a database.
+    public struct Snapshots: Sendable, Hashable, Encodable {
+        /// How many there are.
+        public let count: Int
+        /// How many there are beside these of which the manifest cannot be used.
+        public let unusable: Int
+        /// When the newest was taken.
+        public let newest: Date?
+        /// When the oldest was taken.
+        public let oldest: Date?
+        /// When every page of one was last shown to be authentic.
+        public let lastVerified: Date?
+        /// How many were never verified since they were made.
+        public let neverVerified: Int
+    }
+
+    /// The last time something was moved to `corrupted/`.
+    public struct Recovery: Sendable, Hashable, Encodable {
+        /// What moved it there.
+        public let kind: Quarantine.Kind
+        /// When.
+        public let date: Date
+    }
+
     /// One database.
-    public struct DatabaseState: Sendable, Codable {
+    public struct DatabaseState: Sendable, Hashable, Encodable {
         /// `global` or a profile's id.
-        public let scope: String
+        public let scope: KeyScope
         /// `healthy`, or what is wrong: see the runbook.
-        public let condition: String
+        public let condition: State
         /// Pages that do not authenticate, where the condition is about pages.
         public let damagedPages: Int?
-        /// The generation of the active data key.
-        public let keyGeneration: Int?
-        /// Its age in whole days.
-        public let keyAgeDays: Int?
-        /// Whether the policy wants it rotated.
-        public let isKeyDue: Bool?
-        /// The page size, in bytes.
-        public let pageSize: Int?
-        /// `hmac-sha512` or `hmac-sha256`.
-        public let pageAuthentication: String?
         /// Whether changes wait in the WAL: the last close was not clean, or the database is open now.
         public let hasPendingChanges: Bool
+        /// The number that the app keeps in `PRAGMA user_version`; nil where the database was not read.
+        public let schemaVersion: Int?
+        /// The last of the app's migrations that the database has.
+        public let latestMigration: MigrationName?
+        /// How many it has.
+        public let appliedMigrationCount: Int?
+        /// How many the app has registered; nil where it has not said.
+        public let expectedMigrationCount: Int?
+        /// Whether what the database has is a prefix of what the app has registered; nil where one of them is not known.
+        public let continuityOk: Bool?
+        /// Where it is not.
+        public let continuityError: MigrationGap?
+        /// What SQLite's own check says.
+        public let integrityCheck: IntegrityCheck
+        /// Rows whose foreign key leads nowhere; nil where it was not looked.
+        public let foreignKeyViolations: Int?
+        /// How it is encrypted; nil where its envelope cannot be used, or its keys have been destroyed.
+        public let cipher: Cipher?
         /// How often it was closed after a change.
         public let epoch: Int?
+        /// Its snapshots; nil where its envelope cannot be used.
+        public let snapshots: Snapshots?
+        /// The last restore or repair; nil where there was none.
+        public let lastRecovery: Recovery?
+
+        /// Whether something is to be done.
+        public var hasFindings: Bool {
+            condition != .condition(.healthy) || integrityCheck == .failed || continuityOk == false
+                || foreignKeyViolations ?? 0 > 0
+        }
     }
 
     /// The store's keys and policy.
-    public struct Posture: Sendable, Codable {
-        /// The policy's name.
-        public let policy: String
-        /// 64 hex digits.
-        public let policyDigest: String
-        /// The codes of the violations.
-        public let violations: [String]
+    public struct Posture: Sendable, Hashable, Encodable {
+        /// The policy that the store is pinned to.
+        public let policy: PolicyIdentity
+        /// In what the keys do not follow it; nil where the global database cannot be read.
+        public let violations: [PolicyViolation]?
         /// How many unlockers there are.
         public let unlockers: Int
         /// The version of the active root key.
         public let rootKeyVersion: Int
         /// Its age in whole days.
         public let rootKeyAgeDays: Int
+        /// Rotations that were begun and are not finished.
+        public let unfinishedRotations: Int
         /// Whether every secret of this process is locked in memory.
         public let isMemoryLocked: Bool
-        /// How many profiles there are.
-        public let profiles: Int
+        /// How many profiles there are; nil where the global database cannot be read.
+        public let profiles: Int?
         /// Directories of profiles that are not registered, left by something that was interrupted.
-        public let unregisteredProfiles: Int
+        public let unregisteredProfiles: Int?
     }
 
     /// The SQL engine of this process.
@@ -76,66 +155,5 @@ public struct Diagnostics: Sendable, Codable {
     public let posture: Posture
 
     /// Whether anything is wrong with a database.
-    public var hasFindings: Bool {
-        global.condition != DatabaseCondition.healthy.name
-            || profile.map { $0.condition != DatabaseCondition.healthy.name } ?? false
-    }
-}
-
-extension Store {
-    /// Looks at the global database and one profile without opening either: every page is authenticated.
-    ///
-    /// A profile that is open elsewhere is looked at all the same; pages that are being written at that moment may
-    /// then show as damaged, so it is looked at again before that is said.
-    public func diagnostics(profile: ProfileInfo? = nil, now: Date = Date()) throws -> Diagnostics {
-        let versions = try Engine.versions()
-        let status = try keyStatus(now: now, countingFiles: false)
-        let registered = Set(try profiles().map(\.id.description))
-        let directories = try DurableFiles.names(in: DatabaseFiles.profilesDirectory(in: directory))
-        let root = status.rootKeys.first { $0.state == .active }
-        return Diagnostics(
-            engine: .init(
-                sqlcipherVersion: versions.sqlcipher, sqliteVersion: versions.sqlite,
-                hasWALResetFix: Self.hasWALResetFix(versions.sqlite)),
-            global: try state(of: .global, status),
-            profile: try profile.map { try state(of: .profile($0.id), status) },
-            posture: .init(
-                policy: policy.name, policyDigest: policy.digest,
-                violations: try policyViolations(now: now).map(\.code),
-                unlockers: status.unlockers.count, rootKeyVersion: root?.version ?? 0,
-                rootKeyAgeDays: root?.ageDays ?? 0, isMemoryLocked: MemoryLock.failure == nil,
-                profiles: registered.count,
-                unregisteredProfiles: directories.filter { !registered.contains($0) }.count))
-    }
-
-    private func state(of scope: KeyScope, _ status: KeyStatus) throws -> Diagnostics.DatabaseState {
-        let files = DatabaseFiles(scope, in: directory)
-        let key = status.dataKeys.last { $0.scope == scope.description && $0.state == .active }
-        var format: PageFormat?
-        var epoch: Int?
-        var condition: String
-        var damaged: Int?
-        do {
-            let envelope = try keyring.envelope(for: scope)
-            format = envelope.activeDataKey?.pageFormat
-            epoch = envelope.epoch
-            let diagnosis = Diagnosis(files: files, envelope: envelope, keyring: keyring)
-            var found = try diagnosis.ofAllPages()
-            if case .pagesDamaged = found { found = try diagnosis.ofAllPages() }
-            condition = found.name
-            if case .pagesDamaged(let count) = found { damaged = count }
-        } catch let error as any ReportableError {
-            condition = error.code
-        }
-        return .init(
-            scope: scope.description, condition: condition, damagedPages: damaged, keyGeneration: key?.generation,
-            keyAgeDays: key?.ageDays, isKeyDue: key?.isDue, pageSize: format?.size,
-            pageAuthentication: format?.authentication.rawValue,
-            hasPendingChanges: (try? files.hasPendingWAL()) ?? false, epoch: epoch)
-    }
-
-    private static func hasWALResetFix(_ version: String) -> Bool {
-        let parts = version.split(separator: ".").compactMap { Int($0) }
-        return parts.count == 3 && (parts[0], parts[1], parts[2]) >= (3, 51, 3)
-    }
+    public var hasFindings: Bool { global.hasFindings || profile?.hasFindings ?? false }
 }

@@ -140,6 +140,20 @@ struct MigrationHistory: Sendable {
     /// In the order in which they were applied.
     let applied: [String]
 
+    init(applied: [String]) { self.applied = applied }
+
+    /// The same of a connection that is not GRDB's.
+    init(_ connection: OpaquePointer) throws(StrongroomError) {
+        let isThere = try RawSQL.integer(
+            "SELECT count(*) FROM sqlite_schema WHERE name = 'grdb_migrations'", on: connection)
+        applied =
+            try isThere ?? 0 > 0
+            ? RawSQL.texts("SELECT identifier FROM grdb_migrations ORDER BY rowid", on: connection).compactMap {
+                $0.first ?? nil
+            }
+            : []
+    }
+
     /// GRDB's table of them, which has no column for the order: rows are in the order in which they were added.
     init(_ db: Database) throws {
         applied =

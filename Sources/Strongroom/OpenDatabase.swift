@@ -65,18 +65,19 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
         } catch {
             key.secret.wipe()
             files.settleMark(wasMarked: wasMarked)
-            throw try Self.explain(error, diagnosis, files)
+            throw try Self.explain(error, .open, diagnosis, files)
         }
         do {
             let current = try Self.prepare(writer, files, key, isNew: isNew, envelope: envelope, keyring: keyring)
             self.envelope = Mutex(current)
             try Self.checkPages(writer, files, policy: policy, endedInMidWrite: endedInMidWrite, diagnosis: diagnosis)
-            versionWhenOpened = endedInMidWrite ? nil : try writer.writeWithoutTransaction { try Engine.dataVersion($0) }
+            versionWhenOpened =
+                endedInMidWrite ? nil : try writer.writeWithoutTransaction { try Engine.dataVersion($0) }
         } catch {
             try? writer.close()
             key.secret.wipe()
             files.settleMark(wasMarked: wasMarked)
-            throw try Self.explain(error, diagnosis, files)
+            throw try Self.explain(error, .open, diagnosis, files)
         }
     }
 
@@ -229,14 +230,22 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
     }
 
     /// To SQLite, a damaged page and a wrong key are the same. We know that the key is right, so it is damage.
-    private static func explain(_ error: any Error, _ diagnosis: Diagnosis, _ files: DatabaseFiles) throws -> any Error
-    {
+    private static func explain(
+        _ error: any Error, _ stage: StrongroomError.SQLStage, _ diagnosis: Diagnosis, _ files: DatabaseFiles
+    ) throws -> any Error {
         guard let error = error as? DatabaseError else { return error }
         if [.SQLITE_NOTADB, .SQLITE_CORRUPT].contains(error.resultCode) {
             let condition = try diagnosis.ofAllPages()
             if condition != .healthy { return StrongroomError(.database(condition), files.main) }
         }
-        return StrongroomError(error, .open, files.main)
+        return StrongroomError(error, stage, files.main)
+    }
+
+    /// What an error that came up while the database was open is.
+    func explained(_ error: any Error, _ stage: StrongroomError.SQLStage) -> any Error {
+        do {
+            return try Self.explain(error, stage, diagnosis(), files)
+        } catch { return error }
     }
 }
 

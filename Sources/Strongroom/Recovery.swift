@@ -50,7 +50,8 @@ struct Recovery {
         let main = try DataFile(files.main)
         let layout = active.pageFormat.layout
         let source = try PageSource(
-            main, pageSize: layout.size, pageCount: scan.pageCount ?? main.length() / layout.size, wal: DataFile(files.wal),
+            main, pageSize: layout.size, pageCount: scan.pageCount ?? main.length() / layout.size,
+            wal: DataFile(files.wal),
             frames: scan.newestFrames, patches: [:])
         let key = try store.keyring.dataKey(generation: active.generation, of: envelope).makePageKey()
         let alone = try PageSource(main, pageSize: layout.size)
@@ -129,7 +130,8 @@ struct Recovery {
         plan.badPages = plan.foundPages.count + plan.lostPages
         guard plan.lostPages == 0, count > 0, try pages.header() != nil || frames[1] != nil else { return nil }
         return try PageSource(
-            main, pageSize: layout.size, pageCount: count, wal: frames.isEmpty ? nil : DataFile(files.wal), frames: frames,
+            main, pageSize: layout.size, pageCount: count, wal: frames.isEmpty ? nil : DataFile(files.wal),
+            frames: frames,
             patches: found.mapValues(\.bytes))
     }
 

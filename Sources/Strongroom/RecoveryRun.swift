@@ -18,15 +18,22 @@ extension Store {
         }
         do {
             return (try open(), nil)
-        } catch let error as StrongroomError {
-            guard case .database(let condition) = error.reason, recovery != .never, condition.isProvenDamage else {
-                throw error
-            }
-            let rotation = try holdRotation()
-            defer { rotation.release() }
-            let event = try recover(files, condition, accepting: recovery == .automatic ? .loss : .nothingLost)
+        } catch {
+            guard let event = try recovered(files, from: error) else { throw error }
             return (try open(), event)
         }
+    }
+
+    /// Recovers a database, where the error is about damage and the app lets us. The caller holds its lock, and nobody has it open.
+    ///
+    /// - Returns: nil where there is nothing to recover from, or the app does not want it.
+    func recovered(_ files: DatabaseFiles, from error: any Error) throws -> RecoveryEvent? {
+        guard let error = error as? StrongroomError, case .database(let condition) = error.reason,
+            condition.isProvenDamage, recovery != .never
+        else { return nil }
+        let rotation = try holdRotation()
+        defer { rotation.release() }
+        return try recover(files, condition, accepting: recovery == .automatic ? .loss : .nothingLost)
     }
 
     /// What an app or an operator is ready to lose.
@@ -48,7 +55,8 @@ extension Store {
             // With only the header damaged, every page is as it was, and so is whatever SQLite may think of it.
             let isChanged = plan.foundPages.count > plan.foundPages.inHeader || plan.lostTransactions > 0
             if try exchange(
-                files, envelope, for: source, under: key, isClosed: isClosed, checking: isChanged, because: condition, quarantine)
+                files, envelope, for: source, under: key, isClosed: isClosed, checking: isChanged, because: condition,
+                quarantine)
             {
                 return note(RecoveryEvent(plan: plan, date: quarantine.date, quarantine: quarantine.name, salvage: nil))
             }

@@ -47,7 +47,7 @@ extension Store {
 
     /// Settles what `database_wal_missing` and `database_wal_unexpected` ask.
     ///
-    /// - Throws: `StrongroomError.database` where that is not what is wrong; `.walDoesNotFit` where the two are not of one time.
+    /// - Throws: `StrongroomError.walNotInQuestion`, `.database` where that is not what is wrong; `.walDoesNotFit` where the two are not of one time.
     ///   Nothing is changed then.
     public func settleWAL(of scope: KeyScope, _ decision: WALDecision) async throws {
         try await BlockingWork.run {
@@ -67,9 +67,12 @@ extension Store {
                     let recovery = Recovery(store: self, files: files, envelope: envelope)
                     guard let (source, key) = try recovery.pagesWithWAL(),
                         try self.exchange(
-                            files, envelope, for: source, under: key, isClosed: false, checking: true, because: condition,
+                            files, envelope, for: source, under: key, isClosed: false, checking: true,
+                            because: condition,
                             Quarantine(.wal))
                     else { throw StrongroomError(.walDoesNotFit, files.wal) }
+                case (_, _) where condition == .healthy || condition.isProvenDamage:
+                    throw StrongroomError(.walNotInQuestion, files.wal)
                 default:
                     throw StrongroomError(.database(condition), files.main)
                 }

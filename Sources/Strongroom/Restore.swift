@@ -99,7 +99,8 @@ extension Store {
 
     /// The rest of a restore. The caller holds the lock of the database, and keeps rotations away.
     func restore(
-        _ snapshot: Snapshot, _ files: DatabaseFiles, into quarantine: Quarantine, because condition: DatabaseCondition?,
+        _ snapshot: Snapshot, _ files: DatabaseFiles, into quarantine: Quarantine,
+        because condition: DatabaseCondition?,
         _ acceptingViolations: Bool, since start: ContinuousClock.Instant,
         _ progress: (@Sendable (RestoreProgress) -> Void)?
     ) throws -> RestoreReport {
@@ -115,7 +116,7 @@ extension Store {
         let staging = StagedDatabase(
             path: files.restoring, key: key, policy: policy, acceptsViolations: acceptingViolations)
         var registry = RegistryReconciliation()
-        let findings: SealedDatabase.Findings
+        let findings: IntegrityFindings
         do {
             findings = try staging.make(from: snapshot, in: snapshotDirectory(of: files.scope), progress)
             progress?(RestoreProgress(phase: .committing, pages: 0, totalPages: 0))
@@ -202,7 +203,7 @@ extension Store {
 
 extension RestoreReport {
     fileprivate init(
-        _ snapshot: Snapshot, in scope: KeyScope, under key: DataKeyInfo, _ findings: SealedDatabase.Findings,
+        _ snapshot: Snapshot, in scope: KeyScope, under key: DataKeyInfo, _ findings: IntegrityFindings,
         quarantine: String?, _ registry: RegistryReconciliation, since start: ContinuousClock.Instant
     ) {
         self.snapshot = snapshot

@@ -38,25 +38,27 @@ final class SealedDatabase {
             on: connection.handle)
     }
 
-    /// What SQLite's own checks say.
-    struct Findings: Equatable {
-        /// What `integrity_check` complains of; nil where it needs a collation or function that only the app has.
-        let integrityViolations: Int?
-        /// Rows whose foreign key leads nowhere.
-        let foreignKeyViolations: Int
-    }
-
     /// Runs `integrity_check` and `foreign_key_check`. What is in rows is not read out of here.
-    func check() throws -> Findings {
+    func check() throws -> IntegrityFindings { try IntegrityFindings(of: connection.handle) }
+}
+
+/// What SQLite's own checks say.
+struct IntegrityFindings: Equatable {
+    /// What `integrity_check` complains of; nil where it needs a collation or function that only the app has.
+    let integrityViolations: Int?
+    /// Rows whose foreign key leads nowhere.
+    let foreignKeyViolations: Int
+
+    init(of connection: OpaquePointer) throws(StrongroomError) {
         do {
-            let complaints = try RawSQL.texts("PRAGMA integrity_check(100)", on: connection.handle)
-            let foreignKeys = try RawSQL.integer("SELECT count(*) FROM pragma_foreign_key_check", on: connection.handle)
-            return Findings(
-                integrityViolations: complaints == [["ok"]] ? 0 : complaints.count,
-                foreignKeyViolations: Int(foreignKeys ?? 0))
+            let complaints = try RawSQL.texts("PRAGMA integrity_check(100)", on: connection)
+            let foreignKeys = try RawSQL.integer("SELECT count(*) FROM pragma_foreign_key_check", on: connection)
+            integrityViolations = complaints == [["ok"]] ? 0 : complaints.count
+            foreignKeyViolations = Int(foreignKeys ?? 0)
         } catch {
             guard error.isMissingDefinition else { throw error }
-            return Findings(integrityViolations: nil, foreignKeyViolations: 0)
+            integrityViolations = nil
+            foreignKeyViolations = 0
         }
     }
 }

@@ -16,7 +16,7 @@ struct StagedDatabase: Sendable {
     /// Makes it, and checks all there is to check. Where that fails, what was made is for the caller to remove.
     func make(
         from snapshot: Snapshot, in directory: SnapshotDirectory, _ progress: (@Sendable (RestoreProgress) -> Void)?
-    ) throws -> SealedDatabase.Findings {
+    ) throws -> IntegrityFindings {
         try directory.extract(snapshot, to: path, under: key) {
             progress?(RestoreProgress(phase: .copying, pages: $0.pages, totalPages: $0.totalPages))
         }

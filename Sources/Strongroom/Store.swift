@@ -221,21 +221,29 @@ public final class Store: Sendable {
         let files = DatabaseFiles(.global, in: directory)
         let lock = try lockGlobal(files)
         defer { lock.release() }
-        let open: OpenDatabase<DatabaseQueue>
-        if isNew {
-            open = try OpenDatabase(files, lock: lock, keyring: keyring, policy: policy, isNew: true) {
-                try DatabaseQueue(path: $0, configuration: $1)
-            }
-        } else {
-            open = try openRecovering(files, lock: lock) { try DatabaseQueue(path: $0, configuration: $1) }.open
-            try migrate(open, schema.global)
+        do {
+            return try withGlobal(files, lock, isNew: isNew, body)
+        } catch {
+            // What `body` did is rolled back: it is one transaction everywhere.
+            guard !isNew, try recovered(files, from: error) != nil else { throw error }
+            return try withGlobal(files, lock, isNew: false, body)
         }
+    }
+
+    private func withGlobal<Result>(
+        _ files: DatabaseFiles, _ lock: FileLock, isNew: Bool, _ body: (DatabaseQueue) throws -> Result
+    ) throws -> Result {
+        let open = try OpenDatabase(files, lock: lock, keyring: keyring, policy: policy, isNew: isNew) {
+            try DatabaseQueue(path: $0, configuration: $1)
+        }
+        if !isNew { try migrate(open, schema.global) }
         let result: Result
         do {
-            result = try StrongroomError.wrapping(.registry, files.main) { try body(open.writer) }
+            result = try body(open.writer)
         } catch {
+            let told = open.explained(error, .registry)
             try? open.close()
-            throw error
+            throw told
         }
         do {
             try open.close()

@@ -44,6 +44,8 @@ public struct StrongroomError: ReportableError, Equatable {
         case lossNotAccepted
         /// A WAL that was found beside a closed database does not belong to it as it is now.
         case walDoesNotFit
+        /// A decision about a WAL that is neither missing nor unexpected.
+        case walNotInQuestion
     }
 
     /// What was being done when the SQL engine refused.
@@ -95,6 +97,7 @@ public struct StrongroomError: ReportableError, Equatable {
         case .recoveryNoSnapshot: "db_recovery_no_snapshot"
         case .lossNotAccepted: "loss_not_accepted"
         case .walDoesNotFit: "wal_does_not_fit"
+        case .walNotInQuestion: "wal_not_in_question"
         }
     }
 
@@ -125,7 +128,7 @@ public struct StrongroomError: ReportableError, Equatable {
             }
         case .copyDiffers: .damaged
         case .cancelled, .migrationFailed: .incomplete
-        case .migrationHistoryGap, .migrationNameInvalid, .lossNotAccepted: .usage
+        case .migrationHistoryGap, .migrationNameInvalid, .lossNotAccepted, .walNotInQuestion: .usage
         case .walDoesNotFit: .damaged
         case .recoveryNoSnapshot: .noSnapshot
         }
@@ -170,6 +173,7 @@ public struct StrongroomError: ReportableError, Equatable {
             "the migration \(name) failed (\(failure.summary)); the database is as it was"
         case .recoveryNoSnapshot: "the database is damaged beyond repair, and there is no good snapshot of it"
         case .lossNotAccepted: "the repair would lose something that was acknowledged; nothing was changed"
+        case .walNotInQuestion: "the database's WAL is neither missing nor unexpected; nothing was changed"
         case .walDoesNotFit: "the WAL and the database beside it are not of one time; nothing was changed"
         case .migrationNameInvalid(let name): "the migration name \(name) breaks the rule, or is there twice"
         }
@@ -203,8 +207,10 @@ public struct StrongroomError: ReportableError, Equatable {
                 ? "use the version of the app that wrote it, or a newer one; nothing was changed"
                 : "the app's list of migrations was changed where it may only grow; nothing was changed"
         case .migrationFailed: "use the app's former version, and report this to its developers"
-        case .migrationNameInvalid: "1 to 80 letters, digits, '_', '.', '-', beginning with a letter or digit; once each"
+        case .migrationNameInvalid:
+            "1 to 80 letters, digits, '_', '.', '-', beginning with a letter or digit; once each"
         case .recoveryNoSnapshot: "leave everything as it is; look for a copy of 'backups/' elsewhere and put it there"
+        case .walNotInQuestion: "leave --with-wal and --without-wal out"
         case .walDoesNotFit: "'strongroom repair --without-wal' moves it to corrupted/, where it is kept"
         case .lossNotAccepted: "'strongroom repair --dry-run' shows what; --accept-loss goes on"
         }

@@ -7,7 +7,7 @@ import Keyring
 import PageCipher
 
 /// What a verification found: numbers and names of kinds, no content.
-public struct VerificationReport: Sendable, Codable {
+public struct VerificationReport: Sendable, Encodable {
     /// A page that is not what was written.
     public struct Page: Sendable, Codable, Hashable {
         /// Counted from 1.
@@ -31,7 +31,7 @@ public struct VerificationReport: Sendable, Codable {
     /// `global` or a profile's id.
     public let scope: String
     /// `healthy`, or what is wrong: see the runbook.
-    public let condition: String
+    public let condition: DatabaseCondition
     /// Whole pages in the file.
     public let pages: Int
     /// The page size, in bytes.
@@ -44,7 +44,7 @@ public struct VerificationReport: Sendable, Codable {
     public let wal: WAL?
 
     /// Whether anything is wrong.
-    public var isHealthy: Bool { condition == DatabaseCondition.healthy.name }
+    public var isHealthy: Bool { condition == .healthy }
 }
 
 /// How far a verification is.
@@ -151,7 +151,7 @@ private struct Verification: Sendable {
         _ condition: DatabaseCondition, format: PageFormat?, scan: PageScan?, wal: WALScan?
     ) -> VerificationReport {
         VerificationReport(
-            scope: diagnosis.files.scope.description, condition: condition.name, pages: scan?.pageCount ?? 0,
+            scope: diagnosis.files.scope.description, condition: condition, pages: scan?.pageCount ?? 0,
             pageSize: format?.size ?? 0, badPageCount: scan?.badPageCount ?? 0,
             badPages: scan?.badPages.map { .init(number: $0.number, kind: $0.kind.rawValue) } ?? [],
             wal: wal.map {

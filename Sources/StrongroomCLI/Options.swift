@@ -78,7 +78,8 @@ struct UnlockOptions: ParsableArguments {
     func open(_ common: CommonOptions) throws -> Store {
         // An operator sees the plan of a recovery before anything is done.
         try Store.open(
-            at: common.storePath(), keyring: common.keyringPath, with: secret(), options: StoreOptions(recovery: .never))
+            at: common.storePath(), keyring: common.keyringPath, with: secret(), options: StoreOptions(recovery: .never)
+        )
     }
 
     /// Opens the store, and locks it again whatever happens.

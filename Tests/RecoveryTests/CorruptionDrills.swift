@@ -75,7 +75,8 @@ struct Drill: Sendable, CustomTestStringConvertible {
 
     /// Something that is no damage, or of which nobody knows whose it is.
     private static func refused(
-        _ name: String, _ code: String, _ damage: @escaping @Sendable (DrillStore, PageMap, inout [UInt8]) throws -> Void
+        _ name: String, _ code: String,
+        _ damage: @escaping @Sendable (DrillStore, PageMap, inout [UInt8]) throws -> Void
     ) -> Drill {
         Drill(name, code, .refused(code), .refused(code), .refused(code), damage)
     }
@@ -146,6 +147,7 @@ struct Drill: Sendable, CustomTestStringConvertible {
 
 /// Each kind of damage, with its diagnosis and its outcome, and each recovery interrupted at every point.
 @Suite struct CorruptionDrills {
+    private struct Unexpected: Error {}
     private enum Snapshots: CaseIterable { case fresh, older, none }
 
     private struct Prepared {
@@ -156,7 +158,8 @@ struct Drill: Sendable, CustomTestStringConvertible {
     }
 
     private static let preparations: [Snapshots: Task<Prepared, any Error>] = Dictionary(
-        uniqueKeysWithValues: Snapshots.allCases.map { snapshots in (snapshots, Task { try await prepare(snapshots) }) })
+        uniqueKeysWithValues: Snapshots.allCases.map { snapshots in (snapshots, Task { try await prepare(snapshots) }) }
+    )
 
     /// Made once for each kind, and copied: a test damages its own.
     private static func prepare(_ snapshots: Snapshots) async throws -> Prepared {
@@ -179,8 +182,9 @@ struct Drill: Sendable, CustomTestStringConvertible {
         let before = try store.bytes()
         // What is said of it, and nothing done: the database may open where only later pages are damaged.
         let diagnosed = try store.test.open()
-        let condition = try diagnosed.diagnostics(profile: store.info).profile?.condition
-        #expect(condition.map { "database_\($0)" } == drill.diagnosis)
+        let condition = try diagnosed.diagnostics(profile: store.info.id).profile?.condition
+        guard case .condition(let found) = condition else { throw Unexpected() }
+        #expect("database_\(found.name)" == drill.diagnosis)
         try diagnosed.lock()
         #expect(try store.bytes() == before, "looking changes nothing")
 
@@ -225,7 +229,9 @@ struct Drill: Sendable, CustomTestStringConvertible {
     }
 
     private func pages(of bytes: [UInt8]) -> [ArraySlice<UInt8>] {
-        stride(from: 0, to: bytes.count, by: DrillStore.pageSize).map { bytes[$0..<min($0 + DrillStore.pageSize, bytes.count)] }
+        stride(from: 0, to: bytes.count, by: DrillStore.pageSize).map {
+            bytes[$0..<min($0 + DrillStore.pageSize, bytes.count)]
+        }
     }
 
     /// What an app gets that opens the profile, or an operator who repairs it.

@@ -2,6 +2,7 @@ import DurableFiles
 import Foundation
 import GRDB
 import Secrets
+import Synchronization
 import SystemPackage
 import TestSupport
 import Testing
@@ -39,7 +40,8 @@ struct DrillStore {
                     """)
             for number in 0..<rows {
                 try db.execute(
-                    sql: "INSERT INTO t (filling) VALUES (?)", arguments: ["\(number)" + String(repeating: "x", count: 60)])
+                    sql: "INSERT INTO t (filling) VALUES (?)",
+                    arguments: ["\(number)" + String(repeating: "x", count: 60)])
             }
             for _ in 0..<4 { try db.execute(sql: "INSERT INTO big (blob) VALUES (randomblob(9000))") }
             for _ in 0..<300 { try db.execute(sql: "INSERT INTO gone (filling) VALUES (randomblob(800))") }
@@ -69,7 +71,8 @@ struct DrillStore {
         let profile = try store.openProfile(info)
         try profile.database.write { db in
             for _ in 0..<rows {
-                try db.execute(sql: "INSERT INTO later (filling) VALUES (?)", arguments: [String(repeating: "y", count: 90)])
+                try db.execute(
+                    sql: "INSERT INTO later (filling) VALUES (?)", arguments: [String(repeating: "y", count: 90)])
             }
         }
         try profile.close()
@@ -84,7 +87,8 @@ struct DrillStore {
             #expect(try String.fetchAll(db, sql: "PRAGMA integrity_check") == ["ok"])
             return try ["t", "big", "later", "gone"].map { table in
                 let column = table == "big" ? "hex(blob)" : "filling"
-                let row = try Row.fetchOne(db, sql: "SELECT count(*), coalesce(sum(length(\(column)) * i), 0) FROM \(table)")
+                let row = try Row.fetchOne(
+                    db, sql: "SELECT count(*), coalesce(sum(length(\(column)) * i), 0) FROM \(table)")
                 return "\(table): \(row.map(\.description) ?? "")"
             }
         }
@@ -99,6 +103,29 @@ struct DrillStore {
     /// Every byte below the profile's directory, but for what SQLite may leave.
     func bytes() throws -> [String: [UInt8]] {
         try TestFiles.snapshot(test.directoryOf(info), ignoring: ["-shm", ".lock"])
+    }
+}
+
+/// What an app is told.
+final class Events: Sendable {
+    private let list = Mutex<[RecoveryEvent]>([])
+    var all: [RecoveryEvent] { list.withLock { $0 } }
+    func note(_ event: RecoveryEvent) { list.withLock { $0.append(event) } }
+}
+
+extension DrillStore {
+    /// Opens the profile as an app does, and counts the rows of the table that the drills change.
+    func laterRows(recovery: RecoveryMode = .automatic, _ events: Events? = nil) throws -> Int {
+        let store = try Store.open(
+            at: test.path, with: .keyFile(test.keyFile),
+            options: StoreOptions(recovery: recovery, onRecovery: { events?.note($0) }))
+        defer { try? store.lock() }
+        let profile = try store.openProfile(info)
+        defer { try? profile.close() }
+        return try profile.database.read { db in
+            #expect(try String.fetchAll(db, sql: "PRAGMA integrity_check") == ["ok"])
+            return try Int.fetchOne(db, sql: "SELECT count(*) FROM later") ?? 0
+        }
     }
 }
 
@@ -134,7 +161,9 @@ struct PageMap {
             }
             plain.append(opened)
         }
-        func number(_ page: Int, _ offset: Int) -> Int { plain[page][offset..<offset + 4].reduce(0) { $0 << 8 | Int($1) } }
+        func number(_ page: Int, _ offset: Int) -> Int {
+            plain[page][offset..<offset + 4].reduce(0) { $0 << 8 | Int($1) }
+        }
         var trunk = number(1, 32)
         while trunk != 0 {
             freeTrunks.append(trunk)
@@ -151,10 +180,11 @@ struct PageMap {
         }
         if plain[laterRoot][0] == 5 {
             let cells = Int(plain[laterRoot][3]) << 8 | Int(plain[laterRoot][4])
-            laterLeaves = (0..<cells).map { cell in
-                let pointer = Int(plain[laterRoot][12 + 2 * cell]) << 8 | Int(plain[laterRoot][13 + 2 * cell])
-                return number(laterRoot, pointer)
-            } + [number(laterRoot, 8)]
+            laterLeaves =
+                (0..<cells).map { cell in
+                    let pointer = Int(plain[laterRoot][12 + 2 * cell]) << 8 | Int(plain[laterRoot][13 + 2 * cell])
+                    return number(laterRoot, pointer)
+                } + [number(laterRoot, 8)]
         }
     }
 }

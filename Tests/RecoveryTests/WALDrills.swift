@@ -1,7 +1,6 @@
 import DurableFiles
 import Foundation
 import GRDB
-import Synchronization
 import SystemPackage
 import TestSupport
 import Testing
@@ -30,7 +29,9 @@ private struct CrashedStore {
         let profile = try store.openProfile(running.info)
         for number in 0..<Self.transactions {
             try profile.database.write { db in
-                try db.execute(sql: "INSERT INTO later (filling) VALUES (?)", arguments: ["w" + String(repeating: "z", count: number * 100)])
+                try db.execute(
+                    sql: "INSERT INTO later (filling) VALUES (?)",
+                    arguments: ["w" + String(repeating: "z", count: number * 100)])
             }
         }
         // A copy while it is open is what a crash leaves.
@@ -40,7 +41,9 @@ private struct CrashedStore {
         main = try TestFiles.read(drill.files.main)
         wal = try TestFiles.read(drill.files.wal)
         frames = stride(from: 32, to: wal.count - Self.frameLength + 1, by: Self.frameLength).map { [wal] start in
-            func number(_ offset: Int) -> Int { wal[start + offset..<start + offset + 4].reduce(0) { $0 << 8 | Int($1) } }
+            func number(_ offset: Int) -> Int {
+                wal[start + offset..<start + offset + 4].reduce(0) { $0 << 8 | Int($1) }
+            }
             return (number(0), number(4) > 0)
         }
     }
@@ -56,29 +59,6 @@ private struct CrashedStore {
         let again = frames.indices.first { $0 > damaged && frames[$0].page == frames[damaged].page } ?? .max
         let commit = frames.indices.last { frames[$0].isCommit && ($0 < damaged || $0 >= again) }
         return commit.map { $0 + 1 } ?? 0
-    }
-}
-
-/// What an app is told.
-private final class Events: Sendable {
-    private let list = Mutex<[RecoveryEvent]>([])
-    var all: [RecoveryEvent] { list.withLock { $0 } }
-    func note(_ event: RecoveryEvent) { list.withLock { $0.append(event) } }
-}
-
-extension DrillStore {
-    /// Opens the profile as an app does, and counts the rows of the table that the drills change.
-    fileprivate func laterRows(recovery: RecoveryMode = .automatic, _ events: Events? = nil) throws -> Int {
-        let store = try Store.open(
-            at: test.path, with: .keyFile(test.keyFile),
-            options: StoreOptions(recovery: recovery, onRecovery: { events?.note($0) }))
-        defer { try? store.lock() }
-        let profile = try store.openProfile(info)
-        defer { try? profile.close() }
-        return try profile.database.read { db in
-            #expect(try String.fetchAll(db, sql: "PRAGMA integrity_check") == ["ok"])
-            return try Int.fetchOne(db, sql: "SELECT count(*) FROM later") ?? 0
-        }
     }
 }
 
@@ -110,7 +90,8 @@ extension DrillStore {
             for inside in [0, 1, 24, 500] where count < crashed.frames.count || inside == 0 {
                 let events = Events()
                 let drill = try damaged { $0 = Array($0.prefix(32 + count * CrashedStore.frameLength + inside)) }
-                #expect(try drill.laterRows(events) == crashed.rows(after: count), "\(count) frames and \(inside) bytes")
+                #expect(
+                    try drill.laterRows(events) == crashed.rows(after: count), "\(count) frames and \(inside) bytes")
                 #expect(events.all.isEmpty)
             }
         }
@@ -166,7 +147,8 @@ extension DrillStore {
     /// Where something must be lost, only an app that accepts it goes on, and nothing is moved otherwise.
     @Test func anAppThatAcceptsNoLossIsTold() throws {
         let middle = crashed.frames.count / 2
-        let number = (middle..<crashed.frames.count).first { crashed.kept(without: $0) < crashed.frames.count } ?? middle
+        let number =
+            (middle..<crashed.frames.count).first { crashed.kept(without: $0) < crashed.frames.count } ?? middle
         for mode in [RecoveryMode.lossless, .never] {
             let drill = try damaged { $0[32 + number * CrashedStore.frameLength + 100] ^= 2 }
             let before = try drill.bytes()
@@ -202,7 +184,9 @@ extension DrillStore {
     }
 
     /// Put beside a database that was closed properly: laid over it, it would undo what came after.
-    @Test(arguments: [Store.WALDecision.with, .without]) func ofAnOlderTimeItIsUnexpected(decision: Store.WALDecision) async throws {
+    @Test(arguments: [Store.WALDecision.with, .without]) func ofAnOlderTimeItIsUnexpected(decision: Store.WALDecision)
+        async throws
+    {
         let drill = try crashed.drill.copy()
         // Opened, changed and closed again.
         try drill.write(rows: 300)
@@ -212,7 +196,8 @@ extension DrillStore {
         let before = try drill.bytes()
         #expect(code { _ = try drill.laterRows() } == "database_wal_unexpected")
         let store = try drill.test.open()
-        #expect(await code { _ = try await store.repair(drill.scope, acceptingLoss: true) } == "database_wal_unexpected")
+        #expect(
+            await code { _ = try await store.repair(drill.scope, acceptingLoss: true) } == "database_wal_unexpected")
         #expect(try drill.bytes() == before)
         if decision == .with {
             #expect(await code { try await store.settleWAL(of: drill.scope, .with) } == "wal_does_not_fit")
@@ -244,9 +229,15 @@ extension DrillStore {
         return try TestFiles.read(drill.files.corrupted.appending(kept.name).appending(name))
     }
 
-    @Test(arguments: [[], [UInt8](repeating: 0xab, count: 32768), [1, 2, 3]]) func whateverTheSharedMemoryFileHolds(bytes: [UInt8]) throws {
+    @Test(arguments: [[], [UInt8](repeating: 0xab, count: 32768), [1, 2, 3]]) func whateverTheSharedMemoryFileHolds(
+        bytes: [UInt8]
+    ) throws {
         let drill = try crashed.drill.copy()
-        if bytes.isEmpty { try DurableFiles.remove(drill.files.shm) } else { try TestFiles.write(bytes, to: drill.files.shm) }
+        if bytes.isEmpty {
+            try DurableFiles.remove(drill.files.shm)
+        } else {
+            try TestFiles.write(bytes, to: drill.files.shm)
+        }
         #expect(try drill.laterRows() == crashed.rows(after: crashed.frames.count))
     }
 }

@@ -86,8 +86,8 @@ import Testing
     @Test func aLaterPageDamaged() throws {
         try TestFiles.edit(file) { $0[4096 * 5 + 17] ^= 1 }
         let store = try test.open()
-        #expect(try store.diagnostics(profile: info).profile?.condition == "pages_damaged")
-        #expect(try store.diagnostics(profile: info).profile?.damagedPages == 1)
+        #expect(try store.diagnostics(profile: info.id).profile?.condition == .condition(.pagesDamaged(count: 1)))
+        #expect(try store.diagnostics(profile: info.id).profile?.damagedPages == 1)
         let profile = try store.openProfile(info)
         #expect(throws: DatabaseError.self) {
             try profile.database.read { try Row.fetchAll($0, sql: "SELECT * FROM t") }

@@ -51,7 +51,8 @@ import Testing
 
     private func open(global: Migrations? = nil, profile: Migrations? = nil) throws -> Store {
         try Store.open(
-            at: test.path, with: .keyFile(test.keyFile), options: StoreOptions(schema: StoreSchema(global: global, profile: profile)))
+            at: test.path, with: .keyFile(test.keyFile),
+            options: StoreOptions(schema: StoreSchema(global: global, profile: profile)))
     }
 
     /// What the profile has, with everything in it, whatever the bytes are.
@@ -262,7 +263,8 @@ import Testing
         let path = test.directory.appending("second")
         let key = try UnlockSecret.makeKeyFile(test.directory.appending("second.key"))
         let store = try Store.create(
-            at: path, unlockers: [(key, "test")], options: StoreOptions(schema: StoreSchema(global: migrations, profile: Self.steps(4))))
+            at: path, unlockers: [(key, "test")],
+            options: StoreOptions(schema: StoreSchema(global: migrations, profile: Self.steps(4))))
         #expect(try store.readGlobal { try $0.tableExists("setting") })
         let profile = try store.openProfile(store.createProfile(named: "new"))
         #expect(try profile.database.read { try $0.columns(in: "run").map(\.name) }.last == "mood")

@@ -32,7 +32,7 @@ import Testing
         }
         let pages = try TestFiles.read(test.databaseFile(info)).count / 4096
         let report = try store.verify(info)
-        #expect(report.condition == "pages_damaged")
+        #expect(report.condition.name == "pages_damaged")
         #expect(
             report.badPages == [
                 .init(number: 4, kind: "wrong_tag"), .init(number: 9, kind: "zeroed"),
@@ -43,9 +43,9 @@ import Testing
 
     @Test func whatIsNotThisDatabaseIsNamed() throws {
         try FileManager.default.removeItem(atPath: test.databaseFile(info).string)
-        #expect(try store.verify(info).condition == "missing")
+        #expect(try store.verify(info).condition == .missing)
         try FileManager.default.removeItem(atPath: test.databaseFile(info).removingLastComponent().string)
-        #expect(try store.verify(info).condition == "missing")
+        #expect(try store.verify(info).condition == .missing)
     }
 
     @Test func aProfileThatIsOpenIsInUse() throws {

@@ -70,7 +70,9 @@ import Testing
     @Test func everyFrameButTheLastTransactionsIsGuarded() throws {
         let whole = try TestFiles.read(wal)
         let frames = (whole.count - 32) / Self.frame
-        let commits = (0..<frames).filter { whole[(32 + $0 * Self.frame + 4)..<(32 + $0 * Self.frame + 8)].contains { $0 > 0 } }
+        let commits = (0..<frames).filter {
+            whole[(32 + $0 * Self.frame + 4)..<(32 + $0 * Self.frame + 8)].contains { $0 > 0 }
+        }
         // What the helper was writing when it was killed may follow the last commit.
         let guarded = try #require(commits.dropLast().last)
         for frame in stride(from: 0, through: guarded, by: 3) {

@@ -10,6 +10,8 @@ import Synchronization
 @main
 struct TestHelper {
     static func main() async throws {
+        // It ends by itself, whatever became of the test that started it.
+        alarm(600)
         let arguments = Array(CommandLine.arguments.dropFirst())
         switch arguments.first {
         case "crash": try crash(hardened: arguments.contains("hardened"))
@@ -56,7 +58,8 @@ struct TestHelper {
             waitForLine()
         }
         let store = try Store.open(
-            at: FilePath(arguments[1]), with: .keyFile(FilePath(arguments[2])), options: StoreOptions(schema: StoreSchema(profile: migrations))
+            at: FilePath(arguments[1]), with: .keyFile(FilePath(arguments[2])),
+            options: StoreOptions(schema: StoreSchema(profile: migrations))
         )
         _ = try store.openProfile(arguments[3])
     }

@@ -92,7 +92,8 @@ package struct CrashEnumerator {
     package func sample(_ count: Int) -> [DiskState] {
         var generator = SplitMix64(state: UInt64(effects.count))
         return (0..<count).map { index in
-            let stratum = index * (effects.count + 1) / count..<max(index + 1, (index + 1) * (effects.count + 1) / count)
+            let stratum =
+                index * (effects.count + 1) / count..<max(index + 1, (index + 1) * (effects.count + 1) / count)
             let cut = min(effects.count, Int.random(in: stratum, using: &generator))
             let moment = moment(after: effects.prefix(cut))
             return moment.state(

@@ -59,9 +59,11 @@ struct Repair: AsyncParsableCommand {
         }
         switch plan.action {
         case .none: print("  nothing needs to be done")
-        case .repair: print("  plan: put it together again; \(plan.isLossless ? "nothing is lost" : "the rest is as it was")")
+        case .repair:
+            print("  plan: put it together again; \(plan.isLossless ? "nothing is lost" : "the rest is as it was")")
         case .restore: show(plan, plan.snapshot)
-        case .refuse: print("  plan: none. This is no damage that may be recovered from; the hint of the error says more")
+        case .refuse:
+            print("  plan: none. This is no damage that may be recovered from; the hint of the error says more")
         case .noSnapshot: print("  plan: none. It cannot be put together again, and there is no good snapshot")
         }
     }

@@ -58,7 +58,7 @@ struct Verify: ParsableCommand {
     }
 
     private func show(_ report: VerificationReport) {
-        print("\(report.scope): \(report.condition), \(report.pages) pages of \(report.pageSize) bytes")
+        print("\(report.scope): \(report.condition.name), \(report.pages) pages of \(report.pageSize) bytes")
         if let wal = report.wal {
             let damage = wal.damage.map { ", \($0) at frame \(wal.damagedFrame ?? 0)" } ?? ""
             print("  WAL: \(wal.committedFrames) frames up to the last commit\(damage)")
