@@ -4,7 +4,7 @@ SHELL := /bin/bash
 SWIFT := swift
 export STRONGROOM_WARNINGS_ARE_ERRORS ?= $(if $(CI),1,)
 
-.PHONY: setup build demo test consumer check format bench fuzz clean
+.PHONY: setup build demo test reliability consumer check format bench fuzz clean
 
 setup: ## install what is missing
 	@.ci/setup
@@ -18,8 +18,12 @@ demo: setup ## the main job on a real database, told step by step
 
 test: setup ## everything that must hold
 	$(SWIFT) build --build-tests
-	$(SWIFT) test --skip-build
+	@.ci/test
 	@$(MAKE) --no-print-directory consumer
+
+reliability: setup ## the groups of tests of which every one must pass; `test` judges them too
+	$(SWIFT) build --build-tests
+	@.ci/test --filter "$$(.ci/reliability filter)"
 
 consumer: ## a package that depends on ours, in debug and release; and plain SQLite being refused
 	@.ci/consumer

@@ -36,7 +36,7 @@ struct Diagnosis: Sendable {
     func ofAllPages() throws -> DatabaseCondition {
         let condition = try ofFirstPage()
         guard condition == .healthy, let active = try files.keyInForce(envelope) else { return condition }
-        return verdict(on: try scan(DataFile(files.main), under: active))
+        return try verdict(on: scan(DataFile(files.main), under: active), under: active)
     }
 
     private func ofFile(_ file: DataFile, under key: DataKeyInfo) throws -> DatabaseCondition {
@@ -72,7 +72,21 @@ struct Diagnosis: Sendable {
             ? .pagesDamaged(count: scan.badPageCount) : .unknownKey
     }
 
-    func verdict(on scan: PageScan) -> DatabaseCondition {
+    /// What all pages together say, and, where each of them is whole, the epoch in them.
+    func verdict(on scan: PageScan, under key: DataKeyInfo) throws -> DatabaseCondition {
+        let condition = verdict(on: scan)
+        return try condition == .healthy && isOlder(under: key) ? .rolledBack : condition
+    }
+
+    /// Whether the file, all of whose pages are authentic, is older than the one that was last closed.
+    private func isOlder(under info: DataKeyInfo) throws -> Bool {
+        guard try !files.hasPendingWAL() else { return false }
+        let key = try keyring.dataKey(generation: info.generation, of: envelope)
+        let sealed = try SealedDatabase(DataFile(files.main), key: key.makePageKey())
+        return try Bookkeeping.epoch(sealed.connection.handle).map { $0 < envelope.epoch } ?? false
+    }
+
+    private func verdict(on scan: PageScan) -> DatabaseCondition {
         let missing: Set<BadPage.Kind> = [.torn, .beyondEnd]
         if scan.badPages.contains(where: { !missing.contains($0.kind) }) {
             return .pagesDamaged(count: scan.badPageCount)

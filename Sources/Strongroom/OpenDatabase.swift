@@ -279,6 +279,11 @@ enum Bookkeeping {
     static func epoch(_ db: Database) throws -> Int { try value(epochName, db) ?? 0 }
     static func setEpoch(_ epoch: Int, _ db: Database) throws { try set(epochName, to: epoch, db) }
 
+    /// The epoch, read past GRDB.
+    static func epoch(_ connection: OpaquePointer) throws -> Int? {
+        try RawSQL.integer("SELECT value FROM \(table) WHERE name = '\(epochName)'", on: connection).map { Int($0) }
+    }
+
     static func value(_ name: String, _ db: Database) throws -> Int? {
         try Int.fetchOne(db, sql: "SELECT value FROM \(table) WHERE name = ?", arguments: [name])
     }

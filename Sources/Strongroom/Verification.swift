@@ -141,7 +141,7 @@ private struct Verification: Sendable {
             progress?(VerificationProgress(pages: done.done, totalPages: done.total))
         }
         let wal = try files.hasPendingWAL() ? diagnosis.scanWAL(under: active) : nil
-        var condition = diagnosis.verdict(on: scan)
+        var condition = try diagnosis.verdict(on: scan, under: active)
         if condition == .healthy, wal?.damage != nil { condition = .walDamaged }
         if condition == .healthy { condition = first }
         return report(condition, format: active.pageFormat, scan: scan, wal: wal)

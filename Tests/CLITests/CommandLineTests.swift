@@ -148,7 +148,7 @@ import Testing
         try TestFiles.edit(store.appending("profiles").appending(id).appending("profile.db")) { $0[100] ^= 1 }
         let diagnosis = try run("diagnose", "--key-file", key.string, "--profile", "Work")
         #expect(diagnosis.status == 1)
-        #expect(diagnosis.outputText.contains("condition pages_damaged (1 pages)"))
+        #expect(diagnosis.outputText.contains("pages_damaged (1 bad page(s))"))
         let use = try run("profile", "sql", "--key-file", key.string, "Work", "SELECT 1")
         #expect(use.status == 13)
         #expect(use.errorText.contains("error[database_pages_damaged]"))

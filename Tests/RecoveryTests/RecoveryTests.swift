@@ -64,13 +64,12 @@ import Testing
         try drill.write(rows: 100)
         let rows = try drill.laterRows()
         try zero(PageMap(drill).laterLeaves[2])
+        // After an unclean close every page is looked at.
+        try drill.files.markOpen()
         let before = try drill.bytes()
         for mode in [RecoveryMode.lossless, .never] {
             let store = try open(mode)
-            let refused = code { try store.openProfile(drill.info).close() }
-            // A page that SQLite does not read when it opens the database is not looked at then.
-            let isDamaged = try !store.verify(drill.info).isHealthy
-            #expect(refused == "database_pages_damaged" || refused == nil && isDamaged)
+            #expect(code { try store.openProfile(drill.info).close() } == "database_pages_damaged")
             try store.lock()
         }
         #expect(try drill.bytes() == before)
@@ -129,7 +128,12 @@ import Testing
         let whole = try TestFiles.read(file)
         for page in 1...(whole.count / DrillStore.pageSize) {
             try flip(page, in: file)
-            #expect(code { _ = try open(.never).profiles() } == "database_pages_damaged" || page > 5, "page \(page)")
+            let met = code { _ = try open(.never).profiles() }
+            #expect(met == nil || met == "database_pages_damaged", "page \(page)")
+            // Whether or not that read the page, verifying does.
+            let store = try Store.openWithoutGlobal(at: drill.test.path, with: .keyFile(drill.test.keyFile))
+            #expect(try store.verifyGlobal().condition == .pagesDamaged(count: 1), "page \(page)")
+            try store.lock()
             try TestFiles.write(whole, to: file)
         }
     }
@@ -184,6 +188,9 @@ import Testing
         #expect(await code { _ = try await store.repair(drill.scope, acceptingLoss: true) } == expected)
         try store.lock()
         #expect(events.all.isEmpty)
+        #expect(try drill.files.quarantines().isEmpty)
+        // An older file is whole, and is told by what SQLite reads in it: opening it has rewritten its first page.
+        guard kind != .olderFile else { return }
         #expect(try TestFiles.snapshot(drill.test.path, ignoring: ["-shm", ".lock"]) == before)
     }
 

@@ -60,7 +60,7 @@ struct Diagnose: AsyncParsableCommand {
 
     private func show(_ database: Diagnostics.DatabaseState) {
         print("")
-        let pages = database.damagedPages.map { " (\($0) pages)" } ?? ""
+        let pages = database.damagedPages.map { " (\($0) bad page(s))" } ?? ""
         line(
             "\(database.scope)",
             "\(name(database.condition))\(pages)\(database.hasPendingChanges ? ", changes pending in the WAL" : "")")
