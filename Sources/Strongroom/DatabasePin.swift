@@ -46,13 +46,16 @@ final class DatabasePin<Value: Sendable>: Sendable {
     func release() { released.put(()) }
 }
 
-/// Keeps an open database from being closed, until it is released or gone.
+/// Keeps an open database from being closed, until it is released or gone. It also keeps the database itself: an app that
+/// lets a profile go meanwhile would close it on the thread that is yet to release the hold, and wait for itself.
 final class OpenHold: Sendable {
     private let group: Mutex<DispatchGroup?>
+    private let database: any AnyObject & Sendable
 
-    init(_ group: DispatchGroup) {
+    init(_ group: DispatchGroup, of database: any AnyObject & Sendable) {
         group.enter()
         self.group = Mutex(group)
+        self.database = database
     }
 
     deinit { release() }

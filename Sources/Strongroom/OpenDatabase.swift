@@ -140,7 +140,7 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
     func holdOpen() throws -> OpenHold {
         try isClosed.withLock { isClosed in
             guard !isClosed else { throw StrongroomError(.storeLocked) }
-            return OpenHold(holds)
+            return OpenHold(holds, of: self)
         }
     }
 

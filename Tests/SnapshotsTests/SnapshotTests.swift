@@ -227,6 +227,16 @@ struct SnapshotStore {
         #expect(try store.profiles().count == 3)
     }
 
+    /// An app lets its profile go, and with it the last reference, on the very thread that is to end the hold.
+    @Test func aProfileThatIsLetGoWhileItIsFrozenIsClosedAfterwards() throws {
+        var frozen: FrozenDatabase? = try store.openProfile(sample.info).freeze { $0 }
+        #expect(code { _ = try store.openProfile(sample.info) } == "profile_in_use")
+        let snapshot = try frozen?.take(SnapshotOccasion(reason: #require(SnapshotReason("late"))), store, nil)
+        #expect(snapshot?.reason == "late")
+        frozen = nil
+        try store.openProfile(sample.info).close()
+    }
+
     @Test func theOrderIsThatOfMakingWhateverTheClockSays() async throws {
         let directory = try store.snapshotDirectory(of: scope)
         let now = Date()
