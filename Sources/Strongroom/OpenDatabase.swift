@@ -176,8 +176,12 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
         exchange.withLock { $0 = .done }
     }
 
-    /// The file has been exchanged and the connections have not followed: nothing more is written through them.
-    func exchangeFailed() { exchange.withLock { $0 = .incomplete } }
+    /// The file may have been exchanged, and the connections have not followed: nothing more is written through them, and no
+    /// new one is keyed.
+    func exchangeFailed() {
+        exchange.withLock { $0 = .incomplete }
+        keys.current.secret.wipe()
+    }
 
     /// Settings, and what Strongroom keeps inside the database.
     ///
@@ -197,7 +201,9 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
             return envelope
         }
         var envelope = envelope
-        let epoch = try writer.read { try Bookkeeping.epoch($0) }
+        // Not by a reader: where this is as far as it gets, the connection that closes last must be one that may write back
+        // and remove the WAL.
+        let epoch = try writer.writeWithoutTransaction { try Bookkeeping.epoch($0) }
         switch epoch - envelope.epoch {
         case 0: break
         // The last close ended between the database and its envelope: the envelope is brought up to date.

@@ -109,10 +109,11 @@ struct RotationOfOpenProfile {
                     if Task.isCancelled { throw StrongroomError(.cancelled) }
                     try target.takeItsPlace()
                 } catch {
-                    // Back to work, if this is still the file that stands at its path.
+                    // Back to work, if this is still the file that stands at its path. The mark first: a connection that is in
+                    // WAL mode again cannot be cut off without SQLite's locks staying until the process ends.
                     let found = try? DataFile(files.main).bytes(at: 0, count: KeyID.length)
-                    guard found == keys.old.info.keyID.bytes, (try? Engine.settle(db)) != nil,
-                        (try? files.markOpen()) != nil
+                    guard found == keys.old.info.keyID.bytes, (try? files.markOpen()) != nil,
+                        (try? Engine.settle(db)) != nil
                     else {
                         throw cutOff(db)
                     }
@@ -120,8 +121,8 @@ struct RotationOfOpenProfile {
                 }
                 do {
                     try DurableFiles.syncDirectory(files.directory)
-                    try ConnectionExchange.follow(db, from: keys.old, to: keys.new)
                     try files.markOpen()
+                    try ConnectionExchange.follow(db, from: keys.old, to: keys.new)
                     open.exchanged(to: keys.new)
                 } catch { throw cutOff(db) }
                 return (changed.count, ContinuousClock.now - start)

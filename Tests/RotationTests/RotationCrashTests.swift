@@ -294,6 +294,7 @@ import Testing
                 #expect(write != nil, "nothing is acknowledged that is not kept")
                 let read = await code { _ = try await profile.database.read { try $0.execute(sql: "SELECT * FROM t") } }
                 #expect(read != nil)
+
             } else {
                 #expect(write == nil)
                 written += 1
