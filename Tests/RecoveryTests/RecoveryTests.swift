@@ -26,9 +26,10 @@ import Testing
         }
     }
 
-    private func open(_ recovery: RecoveryMode, _ events: Events? = nil) throws -> Store {
-        try Store.open(
-            at: drill.test.path, with: .keyFile(drill.test.keyFile),
+    private func open(_ recovery: RecoveryMode, _ events: Events? = nil, of other: DrillStore? = nil) throws -> Store {
+        let test = (other ?? drill).test
+        return try Store.open(
+            at: test.path, with: .keyFile(test.keyFile),
             options: StoreOptions(recovery: recovery, onRecovery: { events?.note($0) }))
     }
 
@@ -63,19 +64,27 @@ import Testing
         let atSnapshot = try drill.contents()
         try drill.write(rows: 100)
         let rows = try drill.laterRows()
-        try zero(PageMap(drill).laterLeaves[2])
+        let map = try PageMap(drill)
+        try zero(map.laterLeaves[2])
         // After an unclean close every page is looked at.
         try drill.files.markOpen()
-        let before = try drill.bytes()
+        // Opening writes the first page and free ones.
+        func content() throws -> [Data] {
+            let bytes = try Data(TestFiles.read(drill.files.main))
+            return (map.interior + map.leaves + map.overflow + map.laterLeaves).map { page in
+                bytes[(page - 1) * DrillStore.pageSize..<page * DrillStore.pageSize]
+            }
+        }
+        let before = try content()
         for mode in [RecoveryMode.lossless, .never] {
             let store = try open(mode)
             #expect(code { try store.openProfile(drill.info).close() } == "database_pages_damaged")
             try store.lock()
         }
-        #expect(try drill.bytes() == before)
+        #expect(try content() == before && drill.files.quarantines().isEmpty)
         let store = try drill.test.open()
         #expect(await code { _ = try await store.repair(drill.scope) } == "loss_not_accepted")
-        #expect(try drill.bytes() == before)
+        #expect(try content() == before && drill.files.quarantines().isEmpty)
         let event = try #require(try await store.repair(drill.scope, acceptingLoss: true))
         try store.lock()
         #expect(event.plan.action == .restore && !event.plan.isLossless && event.plan.secondsLost != nil)
@@ -124,17 +133,16 @@ import Testing
 
     /// Damage that opening does not meet is told where it is met.
     @Test func whateverPageOfTheGlobalDatabaseIsDamagedItIsSaid() throws {
-        let file = drill.test.path.appending("global.db")
-        let whole = try TestFiles.read(file)
-        for page in 1...(whole.count / DrillStore.pageSize) {
-            try flip(page, in: file)
-            let met = code { _ = try open(.never).profiles() }
-            #expect(met == nil || met == "database_pages_damaged", "page \(page)")
+        let pages = try TestFiles.read(drill.test.path.appending("global.db")).count / DrillStore.pageSize
+        for page in 1...pages {
+            let copy = try drill.copy()
+            try flip(page, in: copy.test.path.appending("global.db"))
+            let met = code { _ = try open(.never, of: copy).profiles() }
+            #expect([nil, "database_pages_damaged"].contains(met), "page \(page): \(met ?? "")")
             // Whether or not that read the page, verifying does.
-            let store = try Store.openWithoutGlobal(at: drill.test.path, with: .keyFile(drill.test.keyFile))
+            let store = try Store.openWithoutGlobal(at: copy.test.path, with: .keyFile(copy.test.keyFile))
             #expect(try store.verifyGlobal().condition == .pagesDamaged(count: 1), "page \(page)")
             try store.lock()
-            try TestFiles.write(whole, to: file)
         }
     }
 
@@ -185,7 +193,8 @@ import Testing
         let events = Events()
         let store = try open(.automatic, events)
         #expect(code { _ = try store.openProfile(drill.info) } == expected)
-        #expect(await code { _ = try await store.repair(drill.scope, acceptingLoss: true) } == expected)
+        let repaired = await code { _ = try await store.repair(drill.scope, acceptingLoss: true) }
+        #expect(repaired == expected)
         try store.lock()
         #expect(events.all.isEmpty)
         #expect(try drill.files.quarantines().isEmpty)
