@@ -1,10 +1,7 @@
 // Ratios, never bare times: both sides of a row are measured in the same run, in turns, several times.
 
 import ArgumentParser
-import CSQLCipher
 import Foundation
-import GRDB
-import Strongroom
 
 @main
 struct StrongroomBench: AsyncParsableCommand {
@@ -16,16 +13,22 @@ struct StrongroomBench: AsyncParsableCommand {
     @Option(help: "How often the page rows are measured.") var pageRounds = 3
     @Option(help: "How often the query rows are measured; the encryption tax half as often.") var queryRounds = 10
     @Option(help: "How many envelopes the largest rotation of a root key has.") var envelopes = 10_000
-    @Flag(help: "The snapshot rows alone.") var snapshotsOnly = false
-    @Flag(help: "The rotation rows alone.") var rotationsOnly = false
+    @Option(parsing: .upToNextOption, help: "Only some of the groups: \(Group.names).") var only: [Group] = []
     @Flag(help: "Print one JSON object.") var json = false
+
+    /// What can be measured alone.
+    enum Group: String, CaseIterable, ExpressibleByArgument {
+        case roots, opening, pages, queries, snapshots, rotations
+
+        static var names: String { allCases.map(\.rawValue).joined(separator: ", ") }
+    }
 
     func validate() throws {
         guard (1...1_000).contains(rounds), (1...100).contains(pageRounds), (1...100).contains(queryRounds),
-            (1...100_000).contains(megabytes), (10...1_000_000).contains(envelopes), !(snapshotsOnly && rotationsOnly)
+            (1...100_000).contains(megabytes), (10...1_000_000).contains(envelopes)
         else {
             throw ValidationError(
-                "--rounds is from 1 to 1000, the other rounds from 1 to 100, --megabytes from 1 to 100000, --envelopes from 10 to 1000000; one --…-only at most."
+                "--rounds is from 1 to 1000, the other rounds from 1 to 100, --megabytes from 1 to 100000, --envelopes from 10 to 1000000."
             )
         }
     }
@@ -36,28 +39,37 @@ struct StrongroomBench: AsyncParsableCommand {
         let limits: CryptoLimits
     }
 
+    private func wants(_ groups: Group...) -> Bool { only.isEmpty || groups.contains(where: only.contains) }
+
     func run() async throws {
         var rows: [Comparison] = []
         let limits = try PageRows.limits()
         // First, so that the memory which it says is its own.
         let rootRotations =
-            try await snapshotsOnly ? [] : RotationRows.root(envelopes: [max(10, envelopes / 10), envelopes])
-        if !snapshotsOnly, !rotationsOnly {
-            rows.append(try OpeningRow.measure(rounds: rounds))
+            try await wants(.roots) ? RotationRows.root(envelopes: [max(10, envelopes / 10), envelopes]) : []
+        if wants(.opening) {
+            rows.append(try OpeningRows.byKey(rounds: rounds))
+            rows.append(try OpeningRows.bySize(megabytes: 2 * megabytes, rounds: rounds))
+        }
+        if wants(.pages) {
             let database = try BenchDatabase(megabytes: megabytes)
             defer { database.remove() }
             rows.append(try await PageRows.verify(database, limit: limits, rounds: pageRounds))
             rows.append(try await PageRows.reencrypt(database, limit: limits, rounds: pageRounds))
+        }
+        if wants(.queries) {
             rows += try QueryRows.overhead(rounds: queryRounds)
             rows += try QueryRows.tax(rounds: max(1, queryRounds / 2))
         }
-        let profile = try BenchProfile(megabytes: megabytes)
-        defer { profile.remove() }
-        if !rotationsOnly { rows += try await SnapshotRows.measure(profile, rounds: pageRounds) }
-        if !snapshotsOnly {
-            let database = try BenchDatabase(megabytes: megabytes)
-            defer { database.remove() }
-            rows += try await RotationRows.data(profile, database, rounds: pageRounds)
+        if wants(.snapshots, .rotations) {
+            let profile = try BenchProfile(megabytes: megabytes)
+            defer { profile.remove() }
+            if wants(.snapshots) { rows += try await SnapshotRows.measure(profile, rounds: pageRounds) }
+            if wants(.rotations) {
+                let database = try BenchDatabase(megabytes: megabytes)
+                defer { database.remove() }
+                rows += try await RotationRows.data(profile, database, rounds: pageRounds)
+            }
         }
         if json {
             let encoder = JSONEncoder()
@@ -150,55 +162,5 @@ struct Comparison: Encodable {
         }
         return Comparison(
             name, ours: ourTimes, theirs: theirTimes, theirName: theirName, megabytes: megabytes, limit: limit)
-    }
-}
-
-/// Opening a profile with the keyring unlocked, against opening a SQLCipher file by its passphrase.
-enum OpeningRow {
-    static func measure(rounds: Int) throws -> Comparison {
-        let work = try BenchDirectory.make()
-        defer { try? FileManager.default.removeItem(at: work) }
-        let directory = FilePath(work.path)
-        let secret = try UnlockSecret.makeKeyFile(directory.appending("key"))
-        let store = try Store.create(at: directory.appending("store"), unlockers: [(secret, "bench")])
-        let info = try store.createProfile(named: "bench")
-        let fill =
-            "CREATE TABLE t (a); INSERT INTO t WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) SELECT i FROM n"
-        let profile = try store.openProfile(info)
-        try profile.database.write { try $0.execute(sql: fill) }
-        try profile.close()
-
-        let file = directory.appending("passphrase.db").string
-        var configuration = Configuration()
-        configuration.prepareDatabase { db in
-            // A passphrase of the benchmark's own, which protects nothing.
-            let passphrase = Array("correct horse battery staple".utf8)
-            guard sqlite3_key_v2(db.sqliteConnection, "main", passphrase, Int32(passphrase.count)) == 0 else {
-                throw DatabaseError(message: "sqlite3_key_v2")
-            }
-        }
-        try DatabaseQueue(path: file, configuration: configuration).write { try $0.execute(sql: fill) }
-
-        let clock = ContinuousClock()
-        var ours: [Duration] = []
-        var theirs: [Duration] = []
-        for _ in 0..<rounds {
-            // Each side: open, one query, and the time is taken; then close.
-            let start = clock.now
-            let profile = try store.openProfile(info)
-            _ = try profile.database.write { try Int.fetchOne($0, sql: "SELECT count(*) FROM t") }
-            ours.append(clock.now - start)
-            try profile.close()
-
-            let theirStart = clock.now
-            let queue = try DatabaseQueue(path: file, configuration: configuration)
-            _ = try queue.write { try Int.fetchOne($0, sql: "SELECT count(*) FROM t") }
-            theirs.append(clock.now - theirStart)
-            try queue.close()
-        }
-        try store.lock()
-        return Comparison(
-            "open a profile, keyring unlocked, and run one query", ours: ours, theirs: theirs,
-            theirName: "SQLCipher, opened by passphrase")
     }
 }
