@@ -4,7 +4,7 @@ public import SystemPackage
 /// Why a keyring, an envelope or another authenticated file could not be used.
 public struct KeyringError: ReportableError, Equatable {
     /// Which of the authenticated files is meant.
-    public enum File: String, Sendable { case keyring, envelope, store, restore, certificate, backup }
+    public enum File: String, Sendable, CaseIterable { case keyring, envelope, store, restore, certificate, backup }
 
     /// What is wrong.
     public enum Reason: Sendable, Equatable {

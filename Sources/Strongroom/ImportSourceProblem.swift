@@ -1,5 +1,5 @@
 /// What is wrong with a file that was to be imported.
-public enum ImportSourceProblem: Sendable, Equatable {
+public enum ImportSourceProblem: Sendable, Equatable, CaseIterable {
     case missing
     /// Neither a SQLite file, nor one that SQLCipher 3 or 4 opens with a passphrase.
     case notADatabase

@@ -7,19 +7,28 @@ import Testing
 @testable import Keyring
 @testable import Strongroom
 
-/// The runbook's part on keys, run as it is written.
+/// The commands of the runbook and of the README, run as they are written.
 @Suite struct RunbookTests {
-    private static let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .deletingLastPathComponent().appending(path: "docs/operations/runbook.md")
+    private static let path = "docs/operations/runbook.md"
 
     /// The `sh` blocks under a heading.
-    fileprivate static func script(_ heading: String) throws -> String {
-        let text = try String(contentsOf: path, encoding: .utf8)
-        let section = try #require(text.components(separatedBy: "\n## \(heading)\n").dropFirst().first)
-            .components(separatedBy: "\n## ")[0]
-        let blocks = section.components(separatedBy: "```sh\n").dropFirst().map { $0.components(separatedBy: "```")[0] }
+    fileprivate static func script(_ heading: String, in path: String = path) throws -> String {
+        let blocks = try Documents.scripts(in: Documents.text(path)).filter { $0.heading == heading }
         #expect(!blocks.isEmpty, "\(heading) has no commands")
-        return blocks.joined()
+        return blocks.map(\.script).joined()
+    }
+
+    /// Every block stands under one of these headings, each of which has a test below.
+    @Test func noBlockIsLeftOut() throws {
+        let run: Set = [
+            "Taking snapshots", "Verifying on a backup host", "Restoring a snapshot", "A database is damaged",
+            "Looking after a store", "Rotate on schedule", "An operator leaves", "A key file leaked",
+            "A laptop was stolen", "The passphrase is forgotten", "Restoring from a keyring backup",
+            "A rotation was interrupted", "Destroying a profile",
+        ]
+        #expect(Set(try Documents.scripts(in: Documents.text(Self.path)).map(\.heading)) == run)
+        let readme = Set(try Documents.scripts(in: Documents.text("README.md")).map(\.heading))
+        #expect(readme == ["Strongroom", "On the command line"])
     }
 
     /// A store of two operators, with a passphrase and a recovery key as well, a profile with rows, and a keyring backup.
@@ -51,17 +60,19 @@ import Testing
         /// - Returns: what was printed, both streams.
         @discardableResult
         func run(_ heading: String) throws -> String {
-            let script = """
-                set -euo pipefail
-                cd '\(directory.path)'
-                strongroom() { '\(ChildProcess.products.appending("strongroom"))' "$@"; }
-                \(try RunbookTests.script(heading))
-                """
-            let outcome = try ChildProcess(
-                executable: "/bin/bash", ["-c", script], environment: ["STRONGROOM_STORE": store.string], in: nil
-            ).finish()
+            let outcome = try RunbookTests.run(
+                try RunbookTests.script(heading), in: directory, ["STRONGROOM_STORE": store.string])
             #expect(outcome.status == 0, "\(heading):\n\(outcome.outputText)\n\(outcome.errorText)")
             return outcome.outputText + outcome.errorText
+        }
+
+        /// A bit of a page that the latest snapshot has as it was.
+        func damage() async throws {
+            let store = try open("operator.key")
+            _ = try await store.createSnapshot(of: .profile(store.profile("Work").id))
+            let file = try DatabaseFiles(.profile(store.profile("Work").id), in: store.directory).main
+            try store.lock()
+            try TestFiles.edit(file) { $0[3 * 4096 + 100] ^= 1 }
         }
 
         func open(_ key: String) throws -> Store { try Store.open(at: store, with: .keyFile(file(key))) }
@@ -72,6 +83,84 @@ import Testing
             return try profile.database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM t") ?? 0 }
         }
     }
+
+    private static func run(
+        _ commands: String, in directory: TemporaryDirectory, _ environment: [String: String]
+    ) throws -> ChildProcess.Outcome {
+        let script = """
+            set -euo pipefail
+            cd '\(directory.path)'
+            strongroom() { '\(ChildProcess.products.appending("strongroom"))' "$@"; }
+            \(commands)
+            """
+        return try ChildProcess(executable: "/bin/bash", ["-c", script], environment: environment, in: nil).finish()
+    }
+
+    // MARK: Data
+
+    @Test func takingSnapshots() async throws {
+        let office = try await Office()
+        try office.run("Taking snapshots")
+        let store = try office.open("operator.key")
+        for scope in try [KeyScope.global, .profile(store.profile("Work").id)] {
+            let snapshots = try store.snapshotDirectory(of: scope).list().snapshots
+            #expect(snapshots.count == 1 && snapshots[0].verified != nil)
+        }
+    }
+
+    @Test func verifyingOnABackupHost() async throws {
+        let office = try await Office()
+        try office.run("Taking snapshots")
+        try office.run("Verifying on a backup host")
+    }
+
+    @Test func restoringASnapshot() async throws {
+        let office = try await Office()
+        try office.run("Taking snapshots")
+        try office.run("Restoring a snapshot")
+        let store = try office.open("operator.key")
+        #expect(try office.rows(store) == 3)
+        #expect(try store.profiles().map(\.name) == ["Work", "Work as of Monday"])
+    }
+
+    @Test func aDatabaseIsDamaged() async throws {
+        let office = try await Office()
+        try await office.damage()
+        let text = try office.run("A database is damaged")
+        #expect(text.contains("1 bad page(s); come back: 1 from snapshots, the exact version; gone: 0"))
+        #expect(try office.rows(office.open("operator.key")) == 3)
+    }
+
+    @Test func lookingAfterAStore() async throws {
+        let office = try await Office()
+        #expect(try office.run("Looking after a store").contains("healthy"))
+    }
+
+    // MARK: README
+
+    @Test func theCommandsOfTheReadme() throws {
+        let directory = try TemporaryDirectory()
+        try DatabaseQueue(path: directory.appending("old.sqlite").string).write {
+            try $0.execute(sql: "CREATE TABLE t (a); INSERT INTO t VALUES (1), (2)")
+        }
+        let commands = try Self.script("On the command line", in: "README.md")
+        let outcome = try Self.run(commands, in: directory, ["HOME": directory.path.string])
+        #expect(outcome.status == 0, "\(outcome.outputText)\n\(outcome.errorText)")
+        #expect(outcome.outputText.contains("healthy"))
+    }
+
+    /// What a newcomer types is there to be made; making it here would be this test again.
+    @Test func theTwoCommandsExist() throws {
+        for line in try Self.script("Strongroom", in: "README.md").split(separator: "\n") {
+            let words = line.split(separator: " ").prefix { $0 != "#" }
+            #expect(words.count == 2 && words[0] == "make")
+            let outcome = try ChildProcess.shell(
+                "cd '\(Documents.root.path)' && \(words.joined(separator: " ")) --dry-run")
+            #expect(outcome.status == 0 && !outcome.output.isEmpty, "\(line)")
+        }
+    }
+
+    // MARK: Keys
 
     @Test func rotateOnSchedule() async throws {
         let office = try await Office()
