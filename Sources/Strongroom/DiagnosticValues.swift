@@ -23,6 +23,7 @@ public struct LibraryVersion: Sendable, Hashable, Comparable, Encodable, CustomS
     /// `4.6.1`.
     public var description: String { "\(major).\(minor).\(patch)" }
 
+    /// By major, minor, patch.
     public static func < (left: Self, right: Self) -> Bool {
         (left.major, left.minor, left.patch) < (right.major, right.minor, right.patch)
     }
