@@ -72,7 +72,7 @@ import Testing
             _ = try await store.createSnapshot(of: .profile(store.profile("Work").id))
             let file = try DatabaseFiles(.profile(store.profile("Work").id), in: store.directory).main
             try store.lock()
-            try TestFiles.edit(file) { $0[3 * 4096 + 100] ^= 1 }
+            try TestFiles.edit(file) { $0[$0.count - 1_000] ^= 1 }
         }
 
         func open(_ key: String) throws -> Store { try Store.open(at: store, with: .keyFile(file(key))) }
