@@ -78,12 +78,15 @@ struct Diagnosis: Sendable {
         return try condition == .healthy && isOlder(under: key) ? .rolledBack : condition
     }
 
-    /// Whether the file, all of whose pages are authentic, is older than the one that was last closed.
-    private func isOlder(under info: DataKeyInfo) throws -> Bool {
-        guard try !files.hasPendingWAL() else { return false }
+    /// Whether the file is older than the one that was last closed. Only pages that are authentic are read, and nothing is written;
+    /// false where that cannot be told: changes wait in a WAL, or what is to be read is damaged.
+    func isOlder(under info: DataKeyInfo) throws -> Bool {
+        guard envelope.epoch > 0, try !files.hasPendingWAL() else { return false }
         let key = try keyring.dataKey(generation: info.generation, of: envelope)
-        let sealed = try SealedDatabase(DataFile(files.main), key: key.makePageKey())
-        return try Bookkeeping.epoch(sealed.connection.handle).map { $0 < envelope.epoch } ?? false
+        defer { key.secret.wipe() }
+        let sealed = try? SealedDatabase(DataFile(files.main), key: key.makePageKey(), authenticating: true)
+        guard let sealed, let epoch = try? Bookkeeping.epoch(sealed.connection.handle) else { return false }
+        return epoch < envelope.epoch
     }
 
     private func verdict(on scan: PageScan) -> DatabaseCondition {

@@ -54,6 +54,8 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
         guard let inForce = try files.settleRotation(envelope) else {
             throw StrongroomError(.database(envelope.withoutKey), files.main)
         }
+        // Before SQLite writes to it.
+        if !isNew, try diagnosis.isOlder(under: inForce) { throw StrongroomError(.database(.rolledBack), files.main) }
         let wasMarked = try files.isMarkedOpen()
         let endedInMidWrite = try wasMarked || files.hasPendingWAL()
         let key = try keyring.dataKey(generation: inForce.generation, of: envelope)
