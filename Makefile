@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 SWIFT := swift
 export STRONGROOM_WARNINGS_ARE_ERRORS ?= $(if $(CI),1,)
+export STRONGROOM_OPTIMISE_SCANNER ?= 1
 
 .PHONY: setup build demo test reliability consumer check format bench fuzz clean
 

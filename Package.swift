@@ -4,6 +4,9 @@ import PackageDescription
 // CI sets this: a warning of ours then fails the build. It is not always on, because a package that carries
 // unsafe flags cannot be depended on by version.
 let warningsAreErrors = Context.environment["STRONGROOM_WARNINGS_ARE_ERRORS"] == "1"
+// The Makefile sets this: the scanner is optimised in debug builds as well, where it would take a hundred times as long.
+let optimised: [SwiftSetting] =
+    Context.environment["STRONGROOM_OPTIMISE_SCANNER"] == "1" ? [.unsafeFlags(["-O"])] : []
 let isFuzzing = Context.environment["STRONGROOM_FUZZ"] == "1"
 let strict: [SwiftSetting] =
     [.enableUpcomingFeature("InternalImportsByDefault")]
@@ -21,6 +24,9 @@ let rooms: [Target] = [
     .systemLibrary(name: "CLinux", path: "Sources/CLinux"),
     .systemLibrary(
         name: "CLibcrypto", path: "Sources/CLibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(
+        name: "CLibarchive", path: "Sources/CLibarchive", pkgConfig: "libarchive",
+        providers: [.apt(["libarchive-dev"])]),
     .systemLibrary(name: "CSQLCipher", path: "Sources/CSQLCipher", providers: [.apt(["libsqlcipher-dev"])]),
     .target(name: "ErrorReporting", dependencies: [system], swiftSettings: strict),
     .target(name: "Secrets", dependencies: ["CLinux", "ErrorReporting"], swiftSettings: strict),
@@ -57,10 +63,18 @@ let rooms: [Target] = [
             "Secrets", "Snapshots", grdb, grdbSQLite, logging, system,
         ],
         swiftSettings: strict),
+    // Imports no room of the store, so that it looks as an outsider.
+    .target(
+        name: "LeakageScan",
+        dependencies: [
+            "CLibarchive", "CLinux", "CryptoPrimitives", "DurableFiles", "ErrorReporting", "Secrets", system,
+        ],
+        swiftSettings: strict + optimised),
     .executableTarget(
         name: "StrongroomCLI",
         dependencies: [
-            "DurableFiles", "ErrorReporting", "Keyring", "Strongroom", "TextTable", arguments, grdb, logging,
+            "DurableFiles", "ErrorReporting", "Keyring", "LeakageScan", "Strongroom", "TextTable", arguments, grdb,
+            logging,
         ],
         swiftSettings: strict),
     .executableTarget(
@@ -151,6 +165,7 @@ let package = Package(
         tests(
             "RecoveryTests",
             ["DurableFiles", "Keyring", "PageCipher", "Secrets", "Snapshots", "Strongroom", "TestHelper", grdb]),
+        tests("LeakageScanTests", ["CryptoPrimitives", "DurableFiles", "LeakageScan", "Secrets", system]),
         tests("DocsTests", ["Keyring", "StrongroomCLI", "Strongroom", grdb]),
         tests("CLITests", ["StrongroomCLI", "Strongroom"]),
         tests("LeakageTests", ["Snapshots", "StrongroomCLI", "Strongroom", "TestHelper", grdb]),

@@ -14,6 +14,7 @@
 #include <sys/vfs.h>
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static inline int strongroom_set_dumpable(int dumpable) {
     return prctl(PR_SET_DUMPABLE, dumpable, 0, 0, 0);
@@ -45,6 +46,12 @@ static inline int strongroom_rename_without_replacing(const char *from, const ch
 }
 
 static const int strongroom_open_direct = O_DIRECT;
+
+/* Where the next part of a file that has data begins at or behind an offset (data != 0), or the next hole; -1 with errno
+   ENXIO where there is none. */
+static inline long long strongroom_seek_part(int descriptor, long long offset, int data) {
+    return lseek(descriptor, offset, data ? SEEK_DATA : SEEK_HOLE);
+}
 
 /* Lets two files share what one of them holds; the file system copies what is changed later. */
 static inline int strongroom_clone(int target, int source) { return ioctl(target, FICLONE, source); }

@@ -116,6 +116,15 @@ package final class NewDataFile: Sendable {
 }
 
 extension DataFile {
+    /// Whether the file system left a part of the file out, which reads as zeros.
+    package func hasHoles() throws(DurableFilesError) -> Bool {
+        let length = try length()
+        guard length > 0 else { return false }
+        // At the end of every file there is a hole. Where the file system cannot tell, nothing was left out.
+        let hole = strongroom_seek_part(file.descriptor, 0, 0)
+        return hole >= 0 && hole < Int64(length)
+    }
+
     /// Whether any process holds a lock on a byte of this range. SQLite locks bytes of its files while it uses them.
     package func isLocked(from start: Int, count: Int) -> Bool {
         strongroom_is_range_locked(file.descriptor, Int64(start), Int64(count)) != 0

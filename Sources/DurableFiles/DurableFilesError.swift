@@ -34,7 +34,7 @@ public struct DurableFilesError: ReportableError, Equatable {
     /// The file concerned.
     public let place: FilePath?
 
-    init(_ reason: Reason, _ place: FilePath) {
+    package init(_ reason: Reason, _ place: FilePath) {
         self.reason = reason
         self.place = place
     }

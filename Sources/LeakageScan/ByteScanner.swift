@@ -1,0 +1,160 @@
+// One row of bytes, looked at in every way: as it is, and with every text in it decoded at every phase, twice over.
+
+/// A needle that was found in a row of bytes, with the way in which it was written there.
+struct Hit {
+    let match: WindowMatch
+    let encodings: EncodingPath
+    /// Where it stands in the row that was given.
+    let source: Range<Int>
+}
+
+/// Looks through rows of bytes, one at a time. It has memory of its own for what it decodes, which is wiped when it ends.
+final class ByteScanner {
+    /// How many encodings within each other are undone.
+    static let maximumDepth = 2
+    /// How far something that is to be found may reach in its longest encoding, in bytes: 16 bytes of a schedule as UTF-16 of
+    /// `\u{00XX}` with room to spare.
+    static let maximumReach = 8_192
+
+    private let matchers: [any ByteMatcher]
+    /// The shortest row of decoded bytes that can hold something.
+    private let minimumBytes: Int
+    private var scratch: [Scratch] = []
+
+    /// Memory for what is decoded at one depth.
+    private final class Scratch {
+        let symbols: UnsafeMutablePointer<UInt8>
+        let bytes: UnsafeMutablePointer<UInt8>
+        let capacity: Int
+
+        init(capacity: Int) {
+            symbols = .allocate(capacity: capacity)
+            bytes = .allocate(capacity: capacity)
+            self.capacity = capacity
+        }
+
+        deinit {
+            for memory in [symbols, bytes] {
+                memory.update(repeating: 0, count: capacity)
+                memory.deallocate()
+            }
+        }
+    }
+
+    /// - Parameter minimumBytes: the shortest run that any of the matchers reports.
+    init(_ matchers: [any ByteMatcher], minimumBytes: Int) {
+        self.matchers = matchers
+        self.minimumBytes = minimumBytes
+    }
+
+    func scan(_ bytes: UnsafeRawBufferPointer, _ report: (Hit) -> Void) {
+        examine(bytes, EncodingPath(), { $0 }, report)
+    }
+
+    private func examine(
+        _ bytes: UnsafeRawBufferPointer, _ path: EncodingPath, _ toSource: (Range<Int>) -> Range<Int>,
+        _ report: (Hit) -> Void
+    ) {
+        for matcher in matchers {
+            matcher.scan(bytes) { match in
+                report(Hit(match: match, encodings: path, source: toSource(match.range)))
+            }
+        }
+        guard path.depth < Self.maximumDepth, bytes.count >= minimumBytes, path.depth == 0 || Self.isTextual(bytes)
+        else {
+            return
+        }
+        let base64Minimum = (minimumBytes * 8 + 5) / 6
+        TextRuns.forEach(in: bytes, of: CharacterClass.base64, minimum: base64Minimum) { run in
+            decode(.base64, bits: 6, run, in: bytes, path, toSource, report) { Symbols.base64($0, into: $1, limit: $2) }
+            if run.count * 5 >= minimumBytes * 8 {
+                decode(.base32, bits: 5, run, in: bytes, path, toSource, report) {
+                    Symbols.base32($0, into: $1, limit: $2)
+                }
+            }
+        }
+        TextRuns.forEach(in: bytes, of: CharacterClass.list, minimum: 2 * minimumBytes - 1) { run in
+            decode(.hex, bits: 4, run, in: bytes, path, toSource, report) { Symbols.hex($0, into: $1, limit: $2) }
+            decode(.decimal, bits: 8, run, in: bytes, path, toSource, report) {
+                Symbols.decimal($0, into: $1, limit: $2)
+            }
+        }
+        TextRuns.forEachWithEscapes(in: bytes) { run in
+            decode(.escapes, bits: 8, run, in: bytes, path, toSource, report) {
+                Characters.escapes($0, into: $1, limit: $2)
+            }
+        }
+        TextRuns.forEachWithPairs(in: bytes, minimum: minimumBytes) { run in
+            decode(.utf8, bits: 8, run, in: bytes, path, toSource, report) { Characters.utf8($0, into: $1, limit: $2) }
+        }
+        TextRuns.forEachUTF16(in: bytes, minimum: minimumBytes) { run in
+            decode(.utf16, bits: 8, run, in: bytes, path, toSource, report) {
+                Characters.utf16($0, into: $1, limit: $2)
+            }
+        }
+    }
+
+    /// Whether a row that was decoded looks like text, so that it is worth looking for text in it. A stray byte at its beginning
+    /// may be what stood before the text.
+    private static func isTextual(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        let start = bytes.prefix(64)
+        let others = start.count { CharacterClass.table[Int($0)] & CharacterClass.text == 0 }
+        return others * 8 <= start.count
+    }
+
+    private typealias Reading = (UnsafeRawBufferPointer, UnsafeMutablePointer<UInt8>, Int) -> Symbols.Progress
+
+    private func decode(
+        _ encoding: Encoding, bits: Int, _ run: Range<Int>, in bytes: UnsafeRawBufferPointer, _ path: EncodingPath,
+        _ toSource: (Range<Int>) -> Range<Int>, _ report: (Hit) -> Void, _ read: Reading
+    ) {
+        let text = UnsafeRawBufferPointer(rebasing: bytes[run])
+        // A digit that stands alone becomes two symbols.
+        let scratch = scratch(path.depth, capacity: 2 * text.count + 8)
+        let count = read(text, scratch.symbols, .max).count
+        guard count * bits >= minimumBytes * 8 else { return }
+        let next = path.appending(encoding)
+        for phase in 0..<Symbols.phases(bits) where count > phase {
+            let decoded: UnsafeRawBufferPointer
+            if bits == 8 {
+                decoded = UnsafeRawBufferPointer(start: scratch.symbols, count: count)
+            } else {
+                let length = Symbols.combine(
+                    scratch.symbols + phase, count: count - phase, bits: bits, into: scratch.bytes)
+                decoded = UnsafeRawBufferPointer(start: scratch.bytes, count: length)
+            }
+            examine(
+                decoded, next,
+                { range in
+                    // Read once more, up to where it begins and to where it ends: what stands before its first symbol is not part of it.
+                    let first = phase + range.lowerBound * 8 / bits
+                    let last = phase + (range.upperBound * 8 + bits - 1) / bits
+                    let (before, begun, end) = Self.withSymbols(count + 8) { symbols in
+                        (
+                            read(text, symbols, first).consumed, read(text, symbols, first + 1).consumed,
+                            read(text, symbols, last).consumed
+                        )
+                    }
+                    let start = max(before, begun - encoding.symbolLength)
+                    return toSource(run.lowerBound + start..<run.lowerBound + max(start, end))
+                }, report)
+        }
+    }
+
+    private static func withSymbols<Result>(_ count: Int, _ body: (UnsafeMutablePointer<UInt8>) -> Result) -> Result {
+        let symbols = UnsafeMutablePointer<UInt8>.allocate(capacity: count)
+        defer {
+            symbols.update(repeating: 0, count: count)
+            symbols.deallocate()
+        }
+        return body(symbols)
+    }
+
+    private func scratch(_ depth: Int, capacity: Int) -> Scratch {
+        if depth >= scratch.count { scratch.append(Scratch(capacity: max(capacity, 1 << 16))) }
+        if scratch[depth].capacity < capacity {
+            scratch[depth] = Scratch(capacity: max(capacity, 2 * scratch[depth].capacity))
+        }
+        return scratch[depth]
+    }
+}

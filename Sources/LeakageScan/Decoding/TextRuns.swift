@@ -1,0 +1,161 @@
+// Where encoded text may stand: runs of characters that are long enough to hold something. Most of any file is passed over in
+// steps of the shortest run: its last character is looked at first, and one that does not belong rules all runs out that hold it.
+
+import Glibc
+
+enum TextRuns {
+    /// Each longest run of bytes of a class, if it has at least so many.
+    @inline(__always) static func forEach(
+        in bytes: UnsafeRawBufferPointer, of characterClass: UInt8, minimum: Int, _ body: (Range<Int>) -> Void
+    ) {
+        CharacterClass.table.withUnsafeBufferPointer { table in
+            var start = 0
+            while start + minimum <= bytes.count {
+                var last = start + minimum - 1
+                while last >= start, table[Int(bytes[last])] & characterClass != 0 { last -= 1 }
+                if last >= start {
+                    start = last + 1
+                    continue
+                }
+                var end = start + minimum
+                while end < bytes.count, table[Int(bytes[end])] & characterClass != 0 { end += 1 }
+                // Text that is wrapped and indented goes on behind the indentation.
+                if characterClass == CharacterClass.base64 {
+                    while end < bytes.count, bytes[end - 1] == 0x0a, bytes[end] == 0x20 || bytes[end] == 0x09 {
+                        var next = end
+                        while next < bytes.count, bytes[next] == 0x20 || bytes[next] == 0x09 { next += 1 }
+                        guard next < bytes.count, table[Int(bytes[next])] & characterClass != 0 else { break }
+                        end = next
+                        while end < bytes.count, table[Int(bytes[end])] & characterClass != 0 { end += 1 }
+                    }
+                }
+                body(start..<end)
+                start = end + 1
+            }
+        }
+    }
+
+    /// How far back from a character that shows an encoding the text before it is taken with it, in bytes.
+    private static let reach = 512
+
+    /// Text with escapes that say numbers.
+    static func forEachWithEscapes(in bytes: UnsafeRawBufferPointer, _ body: (Range<Int>) -> Void) {
+        var covered = 0
+        func visit(_ mark: UInt8) {
+            covered = 0
+            forEachByte(mark, in: bytes) { position in
+                guard position >= covered, Characters.isNumericEscape(bytes, position) else { return }
+                var start = position
+                while start > covered, start > position - reach, isText(bytes, start - 1) { start -= 1 }
+                var end = position
+                while end < bytes.count, isText(bytes, end) { end += 1 }
+                body(start..<end)
+                covered = end
+            }
+        }
+        visit(UInt8(ascii: "\\"))
+        visit(UInt8(ascii: "%"))
+    }
+
+    /// Text with characters from U+0080 to U+00FF in UTF-8.
+    static func forEachWithPairs(in bytes: UnsafeRawBufferPointer, minimum: Int, _ body: (Range<Int>) -> Void) {
+        guard let base = bytes.baseAddress else { return }
+        var covered = 0
+        // Where each of the two first bytes of a pair comes next.
+        var next = (-1, -1)
+        func following(_ byte: Int32, _ known: Int) -> Int {
+            if known >= covered { return known }
+            guard covered < bytes.count, let hit = memchr(base + covered, byte, bytes.count - covered) else {
+                return .max
+            }
+            return UnsafeRawPointer(hit) - base
+        }
+        while true {
+            next = (following(0xc2, next.0), following(0xc3, next.1))
+            let position = min(next.0, next.1)
+            guard position < bytes.count else { return }
+            guard Characters.isPair(bytes, position) else {
+                covered = position + 1
+                continue
+            }
+            var start = position
+            while start > covered, start > position - reach {
+                if bytes[start - 1] < 0x80 {
+                    start -= 1
+                } else if start - 2 >= covered, Characters.isPair(bytes, start - 2) {
+                    start -= 2
+                } else {
+                    break
+                }
+            }
+            var end = position
+            while end < bytes.count {
+                if bytes[end] < 0x80 { end += 1 } else if Characters.isPair(bytes, end) { end += 2 } else { break }
+            }
+            if end - start > minimum { body(start..<end) }
+            covered = end
+        }
+    }
+
+    /// Text in UTF-16 with characters below U+0100, from the byte that is not zero on.
+    static func forEachUTF16(in bytes: UnsafeRawBufferPointer, minimum: Int, _ body: (Range<Int>) -> Void) {
+        guard let base = bytes.baseAddress else { return }
+        let odd: UInt64 = 0xff00_ff00_ff00_ff00
+        var position = 0
+        while position + 8 <= bytes.count {
+            let word = base.loadUnaligned(fromByteOffset: position, as: UInt64.self)
+            // Four characters whose other halves are zero, and which are not all zero themselves.
+            let hasOddZeros = word & odd == 0
+            guard word != 0, hasOddZeros || word & ~odd == 0 else {
+                position += 8
+                continue
+            }
+            let first = hasOddZeros ? position : position + 1
+            let (start, end) = extent(of: first, in: bytes)
+            if end - start >= 2 * minimum { body(start..<end) }
+            position = max(position + 8, end)
+        }
+    }
+
+    /// How far characters with a zero half reach, to both sides. Four zero characters in a row end them.
+    private static func extent(of first: Int, in bytes: UnsafeRawBufferPointer) -> (Int, Int) {
+        // Whether the zero half is the byte behind (little-endian) or the one before cannot be told from the middle of a text, and
+        // makes no difference to what the characters are.
+        let isBehind = first + 1 < bytes.count && bytes[first + 1] == 0
+        let zero = isBehind ? 1 : -1
+        var start = first
+        var zeros = 0
+        while start - 2 >= 0, start - 2 + zero >= 0, bytes[start - 2 + zero] == 0, zeros < 4 {
+            zeros = bytes[start - 2] == 0 ? zeros + 1 : 0
+            start -= 2
+        }
+        var end = first
+        zeros = 0
+        while end + max(0, zero) < bytes.count, end + zero >= 0, bytes[end + zero] == 0, zeros < 4 {
+            zeros = bytes[end] == 0 ? zeros + 1 : 0
+            end += 2
+        }
+        // Zeros around a text are none of it.
+        while start < end, bytes[start] == 0 { start += 2 }
+        while end - 2 > start, bytes[end - 2] == 0 { end -= 2 }
+        // The last character of big-endian text has its zero before it.
+        return (start, min(end + 2, bytes.count))
+    }
+
+    private static func isText(_ bytes: UnsafeRawBufferPointer, _ position: Int) -> Bool {
+        bytes[position] >= 0x20 || bytes[position] == 0x0a || bytes[position] == 0x0d || bytes[position] == 0x09
+    }
+
+    /// Every place where a byte stands.
+    @inline(__always) private static func forEachByte(
+        _ byte: UInt8, in bytes: UnsafeRawBufferPointer, _ body: (Int) -> Void
+    ) {
+        guard let base = bytes.baseAddress else { return }
+        var position = 0
+        while position < bytes.count, let hit = memchr(base + position, Int32(byte), bytes.count - position) {
+            position = UnsafeRawPointer(hit) - base
+            body(position)
+            position += 1
+        }
+    }
+}

@@ -1,0 +1,162 @@
+// What is still to be looked at, in pieces that threads take one after the other. Directories are read as they are met, so that it
+// stays small however many files there are.
+
+import DurableFiles
+import Glibc
+import Synchronization
+import SystemPackage
+
+/// A piece of work for one thread.
+enum WorkPiece {
+    /// A part of a file.
+    case segment(OpenedFile, Range<Int>)
+    /// The file again, as an archive.
+    case archive(OpenedFile, ArchiveKind)
+    /// The file again, held to being ciphertext.
+    case ciphertext(OpenedFile)
+    case memory(ProcessMemory, Range<UInt>)
+    case stream(Int32, Artifact)
+}
+
+/// A file that is being looked at.
+final class OpenedFile: Sendable {
+    let data: DataFile
+    let artifact: Artifact
+    let length: Int
+
+    init(_ data: DataFile, _ artifact: Artifact) throws {
+        self.data = data
+        self.artifact = artifact
+        length = try data.length()
+    }
+}
+
+final class WorkQueue: Sendable {
+    /// Something that was met and is not taken apart yet.
+    private enum Pending {
+        /// - isNamed: whether somebody named it, rather than a directory that it stands in.
+        case path(FilePath, shown: String, isNamed: Bool)
+        case directory(DirectoryReader, FilePath, shown: String)
+        case file(OpenedFile, next: Int)
+        case piece(WorkPiece)
+        case memory(ProcessMemory, next: Int, offset: UInt)
+    }
+
+    private struct State: ~Copyable {
+        var pending: [Pending] = []
+    }
+
+    private let state: Mutex<State>
+    private let options: ScanOptions
+    private let collector: Collector
+    private let names: Mutex<Names>
+
+    /// Names are looked at by whoever reads a directory.
+    private struct Names: ~Copyable { let check: NameCheck }
+
+    init(_ targets: [ScanTarget], _ options: ScanOptions, _ collector: Collector) throws {
+        self.options = options
+        self.collector = collector
+        let scanner = ByteScanner(collector.detectors.matchers, minimumBytes: collector.detectors.minimumBytes)
+        names = Mutex(Names(check: NameCheck(scanner, collector)))
+        var pending: [Pending] = []
+        for target in targets.reversed() {
+            switch target {
+            case .path(let path): pending.append(.path(path, shown: path.string, isNamed: true))
+            case .process(let process):
+                pending.append(.memory(try ProcessMemory(process, collector), next: 0, offset: 0))
+            case .descriptor(let descriptor, let name):
+                pending.append(.piece(.stream(descriptor, Artifact(file: name))))
+            }
+        }
+        let first = pending
+        state = Mutex(State(pending: first))
+    }
+
+    /// The next piece; nil where nothing is left.
+    func next() throws -> WorkPiece? {
+        try state.withLock { state in
+            while let pending = state.pending.popLast() {
+                switch pending {
+                case .piece(let piece): return piece
+                case .path(let path, let shown, let isNamed): try take(path, shown, isNamed, &state.pending)
+                case .directory(let reader, let path, let shown): try take(reader, path, shown, &state.pending)
+                case .file(let file, let start):
+                    let end = min(file.length, start + SegmentScanner.segmentBytes)
+                    if end < file.length { state.pending.append(.file(file, next: end)) }
+                    return .segment(file, start..<end)
+                case .memory(let memory, let index, let offset):
+                    guard index < memory.regions.count else { continue }
+                    let region = memory.regions[index]
+                    let start = region.lowerBound + offset
+                    let end = min(region.upperBound, start + UInt(SegmentScanner.segmentBytes))
+                    state.pending.append(
+                        end < region.upperBound
+                            ? .memory(memory, next: index, offset: end - region.lowerBound)
+                            : .memory(memory, next: index + 1, offset: 0))
+                    return .memory(memory, start..<end)
+                }
+            }
+            return nil
+        }
+    }
+
+    private static let namesAtOnce = 256
+
+    private func take(
+        _ reader: DirectoryReader, _ path: FilePath, _ shown: String, _ pending: inout [Pending]
+    ) throws {
+        let found: [String]
+        do {
+            found = try reader.next(Self.namesAtOnce)
+        } catch { return collector.add(.unreadable, Artifact(file: shown)) }
+        guard !found.isEmpty else { return }
+        pending.append(.directory(reader, path, shown: shown))
+        for name in found.sorted(by: >) {
+            // A name with a slash cannot be; one that is not UTF-8 does not lead back to its file, and is reported as unreadable.
+            guard let component = FilePath.Component(name) else {
+                collector.add(.unreadable, Artifact(file: shown))
+                continue
+            }
+            let part = try names.withLock { try $0.check.shown(name, in: shown) }
+            let separator = shown.hasSuffix("/") ? "" : "/"
+            pending.append(.path(path.appending(component), shown: shown + separator + part, isNamed: false))
+        }
+    }
+
+    private func take(_ path: FilePath, _ shown: String, _ isNamed: Bool, _ pending: inout [Pending]) throws {
+        let artifact = Artifact(file: shown)
+        var status = stat()
+        guard path.withPlatformString({ lstat($0, &status) }) == 0 else { return collector.add(.unreadable, artifact) }
+        switch status.st_mode & S_IFMT {
+        case S_IFDIR:
+            do {
+                pending.append(.directory(try DirectoryReader(path), path, shown: shown))
+                collector.count { $0.directories += 1 }
+            } catch { collector.add(.unreadable, artifact) }
+        case S_IFLNK:
+            collector.count { $0.symbolicLinks += 1 }
+            // Somebody who names a link means what it leads to, which is not looked at.
+            if isNamed { collector.add(.notAFile, artifact) }
+        case S_IFREG: take(path, artifact, isNamed, &pending)
+        default: collector.add(.notAFile, artifact)
+        }
+    }
+
+    private func take(_ path: FilePath, _ artifact: Artifact, _ isNamed: Bool, _ pending: inout [Pending]) {
+        do {
+            let file = try OpenedFile(DataFile(path), artifact)
+            collector.count { $0.files += 1 }
+            if let limit = options.maximumFileBytes, file.length > limit { return collector.add(.tooLarge, artifact) }
+            if try file.data.hasHoles() { collector.add(.sparse, artifact) }
+            guard file.length > 0 else { return }
+            if options.expectsCiphertext, isNamed || CiphertextCheck.isDatabase(path) {
+                pending.append(.piece(.ciphertext(file)))
+            }
+            if let kind = ArchiveKind(try file.data.bytes(at: 0, count: ArchiveKind.headBytes)) {
+                pending.append(.piece(.archive(file, kind)))
+            }
+            pending.append(.file(file, next: 0))
+        } catch { collector.add(.unreadable, artifact) }
+    }
+}

@@ -1,0 +1,59 @@
+// Expanded AES-256 keys of which nobody holds the key. In a key schedule most words are the XOR of two earlier ones (FIPS 197, section
+// 5.2), whatever the key is; the round keys of the equivalent inverse cipher keep that relation, because InvMixColumns is linear.
+
+/// Finds key schedules without knowing a key. Memory keeps them at multiples of four bytes.
+enum ScheduleFinder {
+    /// In bytes.
+    static let length = 240
+
+    /// - Parameters:
+    ///   - alignment: how far the row's first byte is from a multiple of four.
+    ///   - found: called with where a schedule begins.
+    static func scan(_ bytes: UnsafeRawBufferPointer, misalignment: Int, _ found: (Int, ByteForm) -> Void) {
+        guard let base = bytes.baseAddress, bytes.count >= length else { return }
+        var position = (4 - misalignment & 3) & 3
+        let last = bytes.count - length
+        while position <= last {
+            let at = base + position
+            // Word 9 of a schedule for encryption; word 13 of one for decryption, whose rounds stand last first.
+            let ninth = word(at, 36)
+            if ninth == word(at, 4) ^ word(at, 32), ninth != 0, isSchedule(at, \.encryptionOffset, 9..<60) {
+                found(position, .encryptionSchedule)
+                position += length
+                continue
+            }
+            let thirteenth = word(at, 180)
+            if thirteenth == word(at, 212) ^ word(at, 176), thirteenth != 0, isSchedule(at, \.decryptionOffset, 13..<56)
+            {
+                found(position, .decryptionSchedule)
+                position += length
+                continue
+            }
+            position += 4
+        }
+    }
+
+    @inline(__always) private static func word(_ at: UnsafeRawPointer, _ offset: Int) -> UInt32 {
+        at.loadUnaligned(fromByteOffset: offset, as: UInt32.self)
+    }
+
+    /// Whether every relation holds, and what it holds for looks like a key at all: in a row of zeros, or of one pattern again and
+    /// again, relations hold as well.
+    private static func isSchedule(_ at: UnsafeRawPointer, _ offset: KeyPath<Int, Int>, _ words: Range<Int>) -> Bool {
+        for index in words where !index.isMultiple(of: 4) {
+            guard
+                word(at, index[keyPath: offset]) == word(at, (index - 8)[keyPath: offset])
+                    ^ word(at, (index - 1)[keyPath: offset])
+            else { return false }
+        }
+        let all = UnsafeRawBufferPointer(start: at, count: length)
+        return Set(all.prefix(32)).count >= 16 && Set(all.suffix(32)).count >= 16 && Set(all).count >= 100
+    }
+}
+
+extension Int {
+    /// Where a word of a schedule for encryption stands.
+    fileprivate var encryptionOffset: Int { self * 4 }
+    /// Where a word of a schedule for decryption stands.
+    fileprivate var decryptionOffset: Int { (14 - self / 4) * 16 + self % 4 * 4 }
+}
