@@ -222,7 +222,7 @@ extension UnlockedKeyring {
         return nil
     }
 
-    private static let dataKeyWrapLabel = "strongroom/data/wrap/v1"
+    static let dataKeyWrapLabel = "strongroom/data/wrap/v1"
 
     func seal(
         _ key: borrowing SecretBytes, scope: KeyScope, generation: Int, state: KeyState, keyID: KeyID, root: Int

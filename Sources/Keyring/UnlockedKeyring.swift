@@ -79,6 +79,11 @@ public final class UnlockedKeyring: Sendable, CustomStringConvertible, CustomRef
         for rootKey in state.withLock({ $0.rootKeys.values.map(\.self) }) { rootKey.wipe() }
     }
 
+    /// Lends the private key of the unlocker that opened the keyring; nil once it is locked.
+    func withUnlockerKey<Result>(_ body: (borrowing SecretBytes) throws -> Result) rethrows -> Result? {
+        try unlockerKey.withSecret(body)
+    }
+
     // MARK: The file
 
     /// One change at a time, across processes and within this one.

@@ -11,7 +11,7 @@ import Synchronization
 /// let result = try scan.run([.path("/var/log")])
 /// ```
 public struct Scan: Sendable {
-    private let detectors: Detectors
+    let detectors: Detectors
     private let options: ScanOptions
 
     /// - Parameters:

@@ -139,11 +139,14 @@ enum ManifestCoding {
 }
 
 /// The two MACs: one that only the owner of the data key can make, and one for who may verify and not read.
-private enum ManifestTag {
+enum ManifestTag {
+    static let ownerLabel = "strongroom/snapshot/manifest/v1"
+    static let auditLabel = "strongroom/snapshot/verify/v1"
+
     static func owner(of bytes: [UInt8], _ key: DataKey) throws -> [UInt8] {
         let tag = try key.secret.withSecret { dataKey in
             try HMAC.tag(
-                of: bytes, key: HKDF.derive(from: dataKey, label: "strongroom/snapshot/manifest/v1"), algorithm: .sha256
+                of: bytes, key: HKDF.derive(from: dataKey, label: ownerLabel), algorithm: .sha256
             )
         }
         guard let tag else { throw KeyringError(.locked) }
@@ -152,6 +155,6 @@ private enum ManifestTag {
 
     static func audit(of bytes: [UInt8], _ pageKey: borrowing SecretBytes) throws -> [UInt8] {
         try HMAC.tag(
-            of: bytes, key: HKDF.derive(from: pageKey, label: "strongroom/snapshot/verify/v1"), algorithm: .sha256)
+            of: bytes, key: HKDF.derive(from: pageKey, label: auditLabel), algorithm: .sha256)
     }
 }

@@ -19,7 +19,7 @@ struct StrongroomCommand: ParsableCommand {
         subcommands: [
             Init.self, ProfileCommand.self, UnlockerCommand.self, KeyCommand.self, PolicyCommand.self,
             SnapshotCommand.self,
-            Verify.self, Diagnose.self, Repair.self,
+            Verify.self, Diagnose.self, Repair.self, ScanCommand.self,
         ])
 
     @OptionGroup var common: CommonOptions

@@ -19,10 +19,15 @@ enum Terminal {
     /// Prints one JSON object, or what `text` prints.
     static func result(_ value: some Encodable, _ common: CommonOptions, text: () -> Void) throws {
         guard common.json else { return text() }
+        print(try json(value))
+    }
+
+    /// How JSON is written everywhere.
+    static func json(_ value: some Encodable) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
         encoder.dateEncodingStrategy = .iso8601
-        print(String(decoding: try encoder.encode(value), as: UTF8.self))
+        return String(decoding: try encoder.encode(value), as: UTF8.self)
     }
 
     /// Rows under headings.

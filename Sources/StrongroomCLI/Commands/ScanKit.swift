@@ -1,0 +1,46 @@
+import ArgumentParser
+import LeakageScan
+import Strongroom
+
+struct ScanKit: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "kit", abstract: "Make a blind kit: an auditor searches for the keys with it, and holds none.",
+        discussion: """
+            The kit has salted one-way fingerprints. What it tells of each key, in bits, is printed and bounded (docs/formats/blind-kit.md). \
+            No fingerprint is made of a passphrase. Destroy it when the audit is over.
+            """)
+
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var unlock: UnlockOptions
+    @OptionGroup var needles: NeedleOptions
+    @Option(help: ArgumentHelp("A new file (0600).", valueName: "file"), completion: .file()) var out: String
+
+    private struct Output: Encodable {
+        let keys: [BlindKit.Key]
+        let leftOut: [String]
+        let maximumDisclosedBits = BlindKit.maximumDisclosedBits
+    }
+
+    func run() throws {
+        var needles = try needles.needles()
+        var unusable: [String] = []
+        if unlock.isGiven || needles.isEmpty {
+            let secret = try unlock.secret()
+            let store = try Store.openWithoutGlobal(
+                at: common.storePath(), keyring: common.keyringPath, with: secret,
+                options: StoreOptions(recovery: .never))
+            defer { try? store.lock() }
+            let found = try StoreNeedles.all(of: store, unlockedWith: secret)
+            needles += found.needles
+            unusable = found.unusable
+        }
+        let (kit, leftOut) = try BlindKit.make(of: needles)
+        try kit.write(to: FilePath(out))
+        for scope in unusable { Terminal.note("The keys of \(scope) cannot be read and are not in the kit.") }
+        try Terminal.result(Output(keys: kit.keys, leftOut: leftOut), common) {
+            Terminal.table(["KEY", "BITS DISCLOSED"], kit.keys.map { [$0.name, String($0.disclosedBits)] })
+            for name in leftOut { print("Left out: \(name). Whatever can be guessed could be confirmed with a fingerprint.") }
+            print("At most \(BlindKit.maximumDisclosedBits) of 256 bits of any key are disclosed. Destroy the kit when the audit is over.")
+        }
+    }
+}
