@@ -13,7 +13,9 @@ extension UnlockedKeyring {
             try withRootKey(info.version) { rootKey in
                 try body("root key \(info.version)", rootKey)
                 for label in Self.rootKeyLabels {
-                    try body("root key \(info.version), derived: \(label.name)", HKDF.derive(from: rootKey, label: label.label))
+                    try body(
+                        "root key \(info.version), derived: \(label.name)",
+                        HKDF.derive(from: rootKey, label: label.label))
                 }
             }
         }
@@ -29,5 +31,7 @@ extension UnlockedKeyring {
 
 extension UnlockSecret {
     /// Lends the bytes of the secret.
-    package func withSecret<Result>(_ body: (borrowing SecretBytes) throws -> Result) rethrows -> Result { try body(bytes) }
+    package func withSecret<Result>(_ body: (borrowing SecretBytes) throws -> Result) rethrows -> Result {
+        try body(bytes)
+    }
 }

@@ -235,7 +235,7 @@ struct BlindWindow: Sendable {
 }
 
 /// Finds the keys of a kit.
-final class BlindMatcher: ByteMatcher {
+final class BlindMatcher: Sendable {
     private let window: BlindWindow
     /// One bit a value of the filter.
     private let filters: [UInt64]

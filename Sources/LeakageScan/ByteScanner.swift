@@ -16,7 +16,7 @@ final class ByteScanner {
     /// `\u{00XX}` with room to spare.
     static let maximumReach = 8_192
 
-    private let matchers: [any ByteMatcher]
+    private let matchers: Matchers
     /// The shortest row of decoded bytes that can hold something.
     private let minimumBytes: Int
     private var scratch: [Scratch] = []
@@ -42,7 +42,7 @@ final class ByteScanner {
     }
 
     /// - Parameter minimumBytes: the shortest run that any of the matchers reports.
-    init(_ matchers: [any ByteMatcher], minimumBytes: Int) {
+    init(_ matchers: Matchers, minimumBytes: Int) {
         self.matchers = matchers
         self.minimumBytes = minimumBytes
     }
@@ -55,10 +55,8 @@ final class ByteScanner {
         _ bytes: UnsafeRawBufferPointer, _ path: EncodingPath, _ toSource: (Range<Int>) -> Range<Int>,
         _ report: (Hit) -> Void
     ) {
-        for matcher in matchers {
-            matcher.scan(bytes) { match in
-                report(Hit(match: match, encodings: path, source: toSource(match.range)))
-            }
+        matchers.scan(bytes) { match in
+            report(Hit(match: match, encodings: path, source: toSource(match.range)))
         }
         guard path.depth < Self.maximumDepth, bytes.count >= minimumBytes, path.depth == 0 || Self.isTextual(bytes)
         else {
@@ -66,8 +64,14 @@ final class ByteScanner {
         }
         let base64Minimum = (minimumBytes * 8 + 5) / 6
         TextRuns.forEach(in: bytes, of: CharacterClass.base64, minimum: base64Minimum) { run in
-            decode(.base64, bits: 6, run, in: bytes, path, toSource, report) { Symbols.base64($0, into: $1, limit: $2) }
-            if run.count * 5 >= minimumBytes * 8 {
+            let kinds = TextRuns.mayBe(
+                UnsafeRawBufferPointer(rebasing: bytes[run]), base32Minimum: (minimumBytes * 8 + 4) / 5)
+            if kinds.base64 {
+                decode(.base64, bits: 6, run, in: bytes, path, toSource, report) {
+                    Symbols.base64($0, into: $1, limit: $2)
+                }
+            }
+            if kinds.base32 {
                 decode(.base32, bits: 5, run, in: bytes, path, toSource, report) {
                     Symbols.base32($0, into: $1, limit: $2)
                 }
@@ -97,9 +101,15 @@ final class ByteScanner {
     /// Whether a row that was decoded looks like text, so that it is worth looking for text in it. A stray byte at its beginning
     /// may be what stood before the text.
     private static func isTextual(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        let start = bytes.prefix(64)
-        let others = start.count { CharacterClass.table[Int($0)] & CharacterClass.text == 0 }
-        return others * 8 <= start.count
+        CharacterClass.table.withUnsafeBufferPointer { table in
+            let count = min(64, bytes.count)
+            var others = 0
+            for index in 0..<count where table[Int(bytes[index])] & CharacterClass.text == 0 {
+                others += 1
+                if others * 8 > count { return false }
+            }
+            return true
+        }
     }
 
     private typealias Reading = (UnsafeRawBufferPointer, UnsafeMutablePointer<UInt8>, Int) -> Symbols.Progress

@@ -3,9 +3,22 @@
 import CryptoPrimitives
 import Secrets
 
+/// Every matcher of a scan.
+struct Matchers: Sendable {
+    var keys: WindowMatcher?
+    var texts: WindowMatcher?
+    var kit: BlindMatcher?
+
+    @inline(__always) func scan(_ bytes: UnsafeRawBufferPointer, _ found: (WindowMatch) -> Void) {
+        keys?.scan(bytes, found)
+        texts?.scan(bytes, found)
+        kit?.scan(bytes, found)
+    }
+}
+
 /// What is looked for, ready to be used.
 final class Detectors: Sendable {
-    let matchers: [any ByteMatcher]
+    let matchers: Matchers
     /// The shortest run that any matcher reports.
     let minimumBytes: Int
     /// What needles are called, by number.
@@ -21,14 +34,13 @@ final class Detectors: Sendable {
     ///   - kit: for keys that are not.
     init(needles: [Needle], kit: BlindKit?) throws {
         guard needles.count <= Self.maximumNeedles else { throw ScanError(.tooManyNeedles(limit: Self.maximumNeedles)) }
-        var matchers: [any ByteMatcher] = []
         let numbered = needles.enumerated().map { (number: $0.offset, needle: $0.element) }
         let keys = numbered.filter { $0.needle.kind == .key }
         let texts = numbered.filter { $0.needle.kind == .text }
-        if !keys.isEmpty { matchers.append(try WindowMatcher(keys, .keys)) }
-        if !texts.isEmpty { matchers.append(try WindowMatcher(texts, .texts)) }
-        if let kit { matchers.append(try BlindMatcher(kit, firstNumber: needles.count)) }
-        self.matchers = matchers
+        matchers = Matchers(
+            keys: keys.isEmpty ? nil : try WindowMatcher(keys, .keys),
+            texts: texts.isEmpty ? nil : try WindowMatcher(texts, .texts),
+            kit: try kit.map { try BlindMatcher($0, firstNumber: needles.count) })
         minimumBytes = texts.map { min(Needle.minimumKeyBytes, $0.needle.secret.count) }.min() ?? Needle.minimumKeyBytes
         names = needles.map(\.name) + (kit?.keys.map(\.name) ?? [])
         kinds = needles.map(\.kind) + (kit?.keys.map { _ in .key } ?? [])

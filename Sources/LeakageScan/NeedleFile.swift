@@ -37,7 +37,8 @@ public enum NeedleFile {
             if text.isEmpty || text.first == UInt8(ascii: "#") { continue }
             let name = "needle \(firstNumber + needles.count)"
             if starts(text, with: "hex:") {
-                needles.append(try Needle(name, .key, decoded(UnsafeRawBufferPointer(rebasing: text.dropFirst(4)), line)))
+                needles.append(
+                    try Needle(name, .key, decoded(UnsafeRawBufferPointer(rebasing: text.dropFirst(4)), line)))
             } else if starts(text, with: "text:") {
                 needles.append(try Needle(name, .text, copy(UnsafeRawBufferPointer(rebasing: text.dropFirst(5)))))
             } else {
@@ -59,7 +60,8 @@ public enum NeedleFile {
         guard digits.count.isMultiple(of: 2) else { throw ScanError(.needleFileMalformed(line: line)) }
         return try SecretBytes(count: digits.count / 2) { target in
             for index in target.indices {
-                guard let high = Symbols.hexValue(digits[2 * index]), let low = Symbols.hexValue(digits[2 * index + 1]) else {
+                guard let high = Symbols.hexValue(digits[2 * index]), let low = Symbols.hexValue(digits[2 * index + 1])
+                else {
                     throw ScanError(.needleFileMalformed(line: line))
                 }
                 target[index] = high << 4 | low

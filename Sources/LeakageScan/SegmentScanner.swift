@@ -88,6 +88,8 @@ final class StreamScanner {
     private var filled = 0
     /// The end of the margin before the next segment.
     private var coreStart = 0
+    /// How much of the buffer was ever filled.
+    private var used = 0
 
     init(_ segments: SegmentScanner, _ artifact: Artifact) {
         self.segments = segments
@@ -96,7 +98,7 @@ final class StreamScanner {
     }
 
     deinit {
-        buffer.initializeMemory(as: UInt8.self, repeating: 0)
+        UnsafeMutableRawBufferPointer(rebasing: buffer[..<used]).initializeMemory(as: UInt8.self, repeating: 0)
         buffer.deallocate()
     }
 
@@ -107,6 +109,7 @@ final class StreamScanner {
             UnsafeMutableRawBufferPointer(rebasing: buffer[filled..<filled + count])
                 .copyMemory(from: UnsafeRawBufferPointer(rebasing: rest[..<count]))
             filled += count
+            used = max(used, filled)
             rest = UnsafeRawBufferPointer(rebasing: rest[count...])
             if filled == buffer.count { try scan(until: filled - SegmentScanner.margin) }
         }

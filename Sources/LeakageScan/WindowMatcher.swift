@@ -15,13 +15,8 @@ struct WindowMatch {
     let mask: UInt8?
 }
 
-/// Something that finds needles in a row of bytes.
-protocol ByteMatcher: Sendable {
-    func scan(_ bytes: UnsafeRawBufferPointer, _ found: (WindowMatch) -> Void)
-}
-
 /// The windows of needles whose bytes are at hand.
-final class WindowMatcher: ByteMatcher {
+final class WindowMatcher: Sendable {
     /// How windows are cut.
     struct Shape: Sendable {
         /// How many differences a window has.

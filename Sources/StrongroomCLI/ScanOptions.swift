@@ -11,7 +11,8 @@ import Strongroom
 struct NeedleOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Look for the secrets in this file (0600): lines of hex:DIGITS or text:WORDS, or raw bytes.", valueName: "file"),
+            "Look for the secrets in this file (0600): lines of hex:DIGITS or text:WORDS, or raw bytes.",
+            valueName: "file"),
         completion: .file())
     var needleFile: [String] = []
 
@@ -30,7 +31,8 @@ struct NeedleOptions: ParsableArguments {
                 try Needle("passphrase \(needles.count + 1)", .text, SecretInput.passphrase(descriptor: descriptor)))
         }
         for command in needlePassphraseCommand {
-            needles.append(try Needle("passphrase \(needles.count + 1)", .text, SecretInput.passphrase(command: command)))
+            needles.append(
+                try Needle("passphrase \(needles.count + 1)", .text, SecretInput.passphrase(command: command)))
         }
         return needles
     }
@@ -40,16 +42,22 @@ struct NeedleOptions: ParsableArguments {
 enum StoreNeedles {
     /// - Parameter unlockedWith: what opened the store, which is looked for as well.
     /// - Returns: the needles, and the scopes whose keys could not be read.
-    static func all(of store: Store, unlockedWith secret: UnlockSecret) throws -> (needles: [Needle], unusable: [String]) {
+    static func all(of store: Store, unlockedWith secret: UnlockSecret) throws -> (
+        needles: [Needle], unusable: [String]
+    ) {
         var needles: [Needle] = []
         var unusable: [String] = []
         try store.forEachSecret { name, bytes in
             needles.append(try Needle(name, .key, bytes.copy()))
-        } unusable: { unusable.append($0) }
+        } unusable: {
+            unusable.append($0)
+        }
         try secret.withSecret { bytes in
             // A short or simple passphrase would be found everywhere; the search for it would say nothing.
             if secret.kind == .passphrase {
-                if let needle = try? Needle("passphrase of the unlocker", .text, bytes.copy()) { needles.append(needle) }
+                if let needle = try? Needle("passphrase of the unlocker", .text, bytes.copy()) {
+                    needles.append(needle)
+                }
             } else {
                 needles.append(try Needle("\(secret.kind.rawValue) of the unlocker", .key, bytes.copy()))
             }

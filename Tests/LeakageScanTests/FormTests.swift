@@ -25,7 +25,7 @@ extension Needle {
 }
 
 @Suite struct FormTests {
-    private func hits(_ matchers: [any ByteMatcher], _ bytes: [UInt8]) -> [Hit] {
+    private func hits(_ matchers: Matchers, _ bytes: [UInt8]) -> [Hit] {
         let scanner = ByteScanner(matchers, minimumBytes: 16)
         var hits: [Hit] = []
         bytes.withUnsafeBytes { scanner.scan($0) { hits.append($0) } }
@@ -36,14 +36,14 @@ extension Needle {
     @Test(arguments: LeakForm.allCases) func everyFormIsFoundWhereverItStands(form: LeakForm) throws {
         for round in 0..<20 {
             let key = try Throwaway()
-            let matcher = try WindowMatcher([(0, key.needle)], .keys)
+            let matcher = Matchers(keys: try WindowMatcher([(0, key.needle)], .keys))
             let planted = try form.write(key.bytes)
             let noise = try Random.bytes(count: 300)
             for (before, after) in [
                 (Array("level=info key=".utf8), Array("; done\n".utf8)),
                 (Array(noise[..<(100 + round)]), Array(noise[200...])),
             ] {
-                let found = hits([matcher], before + planted + after)
+                let found = hits(matcher, before + planted + after)
                 #expect(!found.isEmpty, "\(form)")
                 let place = before.count - 3...before.count + planted.count + 3
                 for hit in found {
@@ -57,24 +57,24 @@ extension Needle {
     @Test func whatIsNotThereIsNotFound() throws {
         let key = try Throwaway()
         let other = try Throwaway()
-        let matcher = try WindowMatcher([(0, key.needle)], .keys)
-        for form in LeakForm.allCases { #expect(hits([matcher], try form.write(other.bytes)).isEmpty, "\(form)") }
-        #expect(hits([matcher], [UInt8](repeating: 0, count: 10_000)).isEmpty)
-        #expect(hits([matcher], try Random.bytes(count: 1_000_000)).isEmpty)
-        #expect(hits([matcher], Array(key.bytes[3..<18])).isEmpty, "fifteen bytes are none")
+        let matcher = Matchers(keys: try WindowMatcher([(0, key.needle)], .keys))
+        for form in LeakForm.allCases { #expect(hits(matcher, try form.write(other.bytes)).isEmpty, "\(form)") }
+        #expect(hits(matcher, [UInt8](repeating: 0, count: 10_000)).isEmpty)
+        #expect(hits(matcher, try Random.bytes(count: 1_000_000)).isEmpty)
+        #expect(hits(matcher, Array(key.bytes[3..<18])).isEmpty, "fifteen bytes are none")
     }
 
     @Test func textIsFoundWhole() throws {
         let text = "hunter2 xyzzy"
-        let matcher = try WindowMatcher([(0, Needle(text: text))], .texts)
+        let matcher = Matchers(texts: try WindowMatcher([(0, Needle(text: text))], .texts))
         for shift in 0..<9 {
             let row = Array((String(repeating: "a", count: shift) + "pass: \(text)!").utf8)
-            let scanner = ByteScanner([matcher], minimumBytes: 8)
+            let scanner = ByteScanner(matcher, minimumBytes: 8)
             var found: [Hit] = []
             row.withUnsafeBytes { scanner.scan($0) { found.append($0) } }
             #expect(found.map(\.source) == [shift + 6..<shift + 19])
         }
-        #expect(hits([matcher], Array("hunter2 xyzz".utf8)).isEmpty)
+        #expect(hits(matcher, Array("hunter2 xyzz".utf8)).isEmpty)
     }
 
     @Test func aScheduleIsFoundWithoutItsKey() throws {
@@ -109,7 +109,7 @@ extension Needle {
             let key = try Throwaway("data key")
             let kit = try BlindKit(bytes: BlindKit.make(of: [key.needle]).kit.bytes())
             let row = try Random.bytes(count: 50 + round) + form.write(key.bytes) + Random.bytes(count: 40)
-            #expect(!hits([try BlindMatcher(kit)], row).isEmpty, "\(form)")
+            #expect(!hits(Matchers(kit: try BlindMatcher(kit)), row).isEmpty, "\(form)")
         }
     }
 
@@ -119,8 +119,8 @@ extension Needle {
         let (kit, leftOut) = try BlindKit.make(of: [key.needle, text])
         #expect(leftOut == ["passphrase"])
         #expect(kit.keys == [.init(name: "data key", disclosedBits: 96)])
-        let matcher = try WindowMatcher([(0, key.needle)], .keys)
-        #expect(hits([matcher], try kit.bytes()).isEmpty)
+        let matcher = Matchers(keys: try WindowMatcher([(0, key.needle)], .keys))
+        #expect(hits(matcher, try kit.bytes()).isEmpty)
         let again = try BlindKit.make(of: [key.needle]).kit
         #expect(
             Set(again.entries.map(\.tag)).isDisjoint(with: kit.entries.map(\.tag)), "each kit has a salt of its own")

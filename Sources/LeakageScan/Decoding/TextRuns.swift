@@ -35,6 +35,34 @@ enum TextRuns {
         }
     }
 
+    /// What a run of characters of base64 may be: base64 text of random bytes has letters in both cases (but for one of fifty thousand
+    /// that are only 22 characters long), base32 text in one. Most long names in programs have neither.
+    static func mayBe(
+        _ run: UnsafeRawBufferPointer, base32Minimum: Int
+    ) -> (base64: Bool, base32: Bool) {
+        var (upper, lower) = (0, 0)
+        var (hasUpper, hasLower, isBase32) = (false, false, false)
+        for byte in run {
+            switch byte {
+            case 0x41...0x5a:
+                upper += 1
+                lower = 0
+                hasUpper = true
+            case 0x61...0x7a:
+                lower += 1
+                upper = 0
+                hasLower = true
+            case 0x32...0x37:
+                upper += 1
+                lower += 1
+            case 0x0a, 0x0d, 0x2d: break
+            default: (upper, lower) = (0, 0)
+            }
+            if upper >= base32Minimum || lower >= base32Minimum { isBase32 = true }
+        }
+        return (hasUpper && hasLower, isBase32)
+    }
+
     /// How far back from a character that shows an encoding the text before it is taken with it, in bytes.
     private static let reach = 512
 

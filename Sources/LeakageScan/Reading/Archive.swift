@@ -46,7 +46,6 @@ struct ArchiveScan {
     }
     let allowance: Allowance
 
-    private static let blockBytes = 256 << 10
     private static let entryLimit = 1_000_000
 
     private var collector: Collector { segments.collector }
@@ -139,7 +138,7 @@ struct StreamScan {
     let options: ScanOptions
     let allowance: ArchiveScan.Allowance
 
-    private static let blockBytes = 256 << 10
+    private static let blockBytes = 64 << 10
 
     func run(_ source: any ByteSource, _ artifact: Artifact, depth: Int) throws {
         let stream = StreamScanner(segments, artifact)

@@ -53,9 +53,14 @@ public struct HTMLReport: Sendable {
     private func summary() -> String {
         let (name, sentence) =
             switch result.outcome {
-            case .clean: ("Clean", "Nothing was found, everything was looked at, and the self-test found all that it had planted.")
+            case .clean:
+                (
+                    "Clean",
+                    "Nothing was found, everything was looked at, and the self-test found all that it had planted."
+                )
             case .findings: ("Findings", "\(result.findings.count) place(s) hold what they should not.")
-            case .incomplete: ("Incomplete", "Nothing was found, and not everything was looked at: this is no all-clear.")
+            case .incomplete:
+                ("Incomplete", "Nothing was found, and not everything was looked at: this is no all-clear.")
             }
         let time = date.formatted(.iso8601).replacing("T", with: " ").replacing("Z", with: " UTC")
         return """
@@ -71,7 +76,8 @@ public struct HTMLReport: Sendable {
     private func findings(_ heading: String, _ findings: [Finding]) -> String {
         guard !findings.isEmpty else { return section(heading, "<p>None.</p>") }
         let rows = findings.map { finding in
-            let place = ([finding.place.file] + finding.place.entries).map(escaped).joined(separator: " <span class=\"in\">›</span> ")
+            let place = ([finding.place.file] + finding.place.entries).map(escaped).joined(
+                separator: " <span class=\"in\">›</span> ")
             return """
                 <tr><td><code>\(finding.rule.rawValue)</code></td><td>\(escaped(ScanText.short(finding)))</td>
                 <td class="place">\(place)</td><td class="number">\(finding.place.offset)</td><td class="number">\(finding.place.length)</td>
@@ -88,19 +94,23 @@ public struct HTMLReport: Sendable {
         let rows = result.gaps.map {
             "<tr><td class=\"place\">\(escaped($0.place))</td><td><code>\($0.reason.rawValue)</code></td><td>\(escaped(ScanText.advice($0.reason)))</td></tr>"
         }
-        let more = result.gapCount > result.gaps.count ? "<p>\(result.gapCount - result.gaps.count) more are not listed.</p>" : ""
+        let more =
+            result.gapCount > result.gaps.count
+            ? "<p>\(result.gapCount - result.gaps.count) more are not listed.</p>" : ""
         return section("Not looked at", table(["Where", "Why", "What it means"], rows) + more)
     }
 
     private func coverage() -> String {
         let coverage = result.coverage
         let numbers = [
-            ("Files", coverage.files), ("Directories", coverage.directories), ("Symbolic links, not followed", coverage.symbolicLinks),
+            ("Files", coverage.files), ("Directories", coverage.directories),
+            ("Symbolic links, not followed", coverage.symbolicLinks),
             ("Archives opened", coverage.archives), ("Entries in them", coverage.archiveEntries),
             ("Regions of memory", coverage.memoryRegions), ("Files held to being ciphertext", coverage.ciphertextFiles),
             ("Their pages", coverage.ciphertextPages),
         ]
-        let rows = numbers.map { "<tr><td>\($0.0)</td><td class=\"number\">\($0.1)</td></tr>" }
+        let rows =
+            numbers.map { "<tr><td>\($0.0)</td><td class=\"number\">\($0.1)</td></tr>" }
             + ["<tr><td>Bytes</td><td class=\"number\">\(size(coverage.bytes))</td></tr>"]
         return section("Coverage", table(["", ""], rows, isNarrow: true))
     }
@@ -110,7 +120,9 @@ public struct HTMLReport: Sendable {
             return section("Self-test", "<p class=\"bad\">Left out. Without it a scan proves nothing.</p>")
         }
         let missed = recall.rows.filter { $0.found < $0.planted }
-        let rows = missed.map { "<tr><td><code>\($0.form.rawValue)</code></td><td class=\"number\">\($0.found) of \($0.planted)</td></tr>" }
+        let rows = missed.map {
+            "<tr><td><code>\($0.form.rawValue)</code></td><td class=\"number\">\($0.found) of \($0.planted)</td></tr>"
+        }
         let text =
             "<p class=\"\(recall.isWhole ? "good" : "bad")\">\(recall.found) of \(recall.planted) throwaway keys were found, in \(recall.rows.count) forms and \(recall.artifacts.count) kinds of artifact.</p>"
         return section("Self-test", text + (rows.isEmpty ? "" : table(["Form", "Found"], rows, isNarrow: true)))
@@ -135,7 +147,8 @@ public struct HTMLReport: Sendable {
         let rows = (map.deviations.count + columns - 1) / columns
         let cells = map.deviations.enumerated().map { index, deviation in
             let (row, column) = index.quotientAndRemainder(dividingBy: columns)
-            return "<rect x=\"\(column * size)\" y=\"\(row * size)\" width=\"\(size - 1)\" height=\"\(size - 1)\" fill=\"\(Self.colour(deviation))\"><title>from byte \(index * map.bytesPerCell): \(deviation)</title></rect>"
+            return
+                "<rect x=\"\(column * size)\" y=\"\(row * size)\" width=\"\(size - 1)\" height=\"\(size - 1)\" fill=\"\(Self.colour(deviation))\"><title>from byte \(index * map.bytesPerCell): \(deviation)</title></rect>"
         }
         return """
             <figure><figcaption>\(escaped(map.file)) <span class="meta">\(self.size(map.bytesPerCell)) a square</span></figcaption>
@@ -160,8 +173,11 @@ public struct HTMLReport: Sendable {
     }
 
     private func table(_ headings: [String], _ rows: [String], isNarrow: Bool = false) -> String {
-        let head = headings.allSatisfy(\.isEmpty) ? "" : "<thead><tr>" + headings.map { "<th>\($0)</th>" }.joined() + "</tr></thead>"
-        return "<div class=\"scroll\"><table\(isNarrow ? " class=\"narrow\"" : "")>\(head)<tbody>\(rows.joined(separator: "\n"))</tbody></table></div>"
+        let head =
+            headings.allSatisfy(\.isEmpty)
+            ? "" : "<thead><tr>" + headings.map { "<th>\($0)</th>" }.joined() + "</tr></thead>"
+        return
+            "<div class=\"scroll\"><table\(isNarrow ? " class=\"narrow\"" : "")>\(head)<tbody>\(rows.joined(separator: "\n"))</tbody></table></div>"
     }
 
     private func size(_ bytes: Int) -> String {

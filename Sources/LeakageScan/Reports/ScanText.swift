@@ -5,7 +5,9 @@ public enum ScanText {
     /// One sentence: what, how it is written, how much of it.
     public static func sentence(_ finding: Finding) -> String {
         var text = finding.needle.map { "\($0): \(finding.rule.summary)" } ?? finding.rule.summary
-        if !finding.form.isEmpty { text += " Written as \(finding.form.joined(separator: " of "))" + mask(finding) + "." }
+        if !finding.form.isEmpty {
+            text += " Written as \(finding.form.joined(separator: " of "))" + mask(finding) + "."
+        }
         if let bytes = finding.secretBytes {
             text += finding.isWhole == true ? " All \(bytes) bytes." : " \(bytes) bytes of it."
         }
@@ -16,7 +18,8 @@ public enum ScanText {
     public static func short(_ finding: Finding) -> String {
         let what = finding.needle ?? finding.rule.rawValue
         let form = finding.form.isEmpty ? "" : " as \(finding.form.joined(separator: " of "))\(mask(finding))"
-        let bytes = finding.secretBytes.map { finding.isWhole == true ? ", all \($0) bytes" : ", \($0) bytes of it" } ?? ""
+        let bytes =
+            finding.secretBytes.map { finding.isWhole == true ? ", all \($0) bytes" : ", \($0) bytes of it" } ?? ""
         return what + form + bytes
     }
 

@@ -39,8 +39,12 @@ struct ScanKit: ParsableCommand {
         for scope in unusable { Terminal.note("The keys of \(scope) cannot be read and are not in the kit.") }
         try Terminal.result(Output(keys: kit.keys, leftOut: leftOut), common) {
             Terminal.table(["KEY", "BITS DISCLOSED"], kit.keys.map { [$0.name, String($0.disclosedBits)] })
-            for name in leftOut { print("Left out: \(name). Whatever can be guessed could be confirmed with a fingerprint.") }
-            print("At most \(BlindKit.maximumDisclosedBits) of 256 bits of any key are disclosed. Destroy the kit when the audit is over.")
+            for name in leftOut {
+                print("Left out: \(name). Whatever can be guessed could be confirmed with a fingerprint.")
+            }
+            print(
+                "At most \(BlindKit.maximumDisclosedBits) of 256 bits of any key are disclosed. Destroy the kit when the audit is over."
+            )
         }
     }
 }

@@ -25,18 +25,26 @@ struct ScanPaths: ParsableCommand {
     @OptionGroup var common: CommonOptions
     @OptionGroup var unlock: UnlockOptions
     @OptionGroup var needles: NeedleOptions
-    @Option(help: ArgumentHelp("Look for the keys of a blind kit.", valueName: "file"), completion: .file()) var kit: String?
-    @Option(help: ArgumentHelp("Look through the memory of a process of your own.", valueName: "pid")) var process: [Int32] = []
-    @Flag(help: "Databases, WALs and journals, and files that are named, must be ciphertext.") var expectCiphertext = false
+    @Option(help: ArgumentHelp("Look for the keys of a blind kit.", valueName: "file"), completion: .file()) var kit:
+        String?
+    @Option(help: ArgumentHelp("Look through the memory of a process of your own.", valueName: "pid")) var process:
+        [Int32] = []
+    @Flag(help: "Databases, WALs and journals, and files that are named, must be ciphertext.") var expectCiphertext =
+        false
     @Flag(help: "Plant no throwaway keys first; the result is at best incomplete.") var noSelfTest = false
-    @Option(help: ArgumentHelp("Leave out files that are longer, as incomplete.", valueName: "n")) var maximumFileBytes: Int?
+    @Option(help: ArgumentHelp("Leave out files that are longer, as incomplete.", valueName: "n")) var maximumFileBytes:
+        Int?
     @Option(help: ArgumentHelp("Accepted findings.", valueName: "file"), completion: .file()) var baseline: String?
-    @Option(help: ArgumentHelp("Write a SARIF 2.1.0 log to a new file.", valueName: "file"), completion: .file()) var sarif: String?
-    @Option(help: ArgumentHelp("Write a page for people to a new file.", valueName: "file"), completion: .file()) var html: String?
+    @Option(help: ArgumentHelp("Write a SARIF 2.1.0 log to a new file.", valueName: "file"), completion: .file())
+    var sarif: String?
+    @Option(help: ArgumentHelp("Write a page for people to a new file.", valueName: "file"), completion: .file())
+    var html: String?
     @Argument(help: "Files and directories; - is standard input.", completion: .file()) var paths: [String] = []
 
     func validate() throws {
-        guard !paths.isEmpty || !process.isEmpty else { throw ValidationError("Name files or directories, - or --process.") }
+        guard !paths.isEmpty || !process.isEmpty else {
+            throw ValidationError("Name files or directories, - or --process.")
+        }
         guard maximumFileBytes ?? 1 > 0 else { throw ValidationError("--maximum-file-bytes is 1 at least.") }
     }
 
@@ -70,7 +78,8 @@ struct ScanPaths: ParsableCommand {
         bar.finish()
         if let baseline {
             for entry in try Baseline(FilePath(baseline)).apply(to: &result) {
-                Terminal.note("The baseline accepts nothing any more with \(entry.fingerprint) (until \(entry.expires)).")
+                Terminal.note(
+                    "The baseline accepts nothing any more with \(entry.fingerprint) (until \(entry.expires)).")
             }
         }
         try write(result, scan, kit)
@@ -94,7 +103,9 @@ struct ScanPaths: ParsableCommand {
         }
         if let html {
             let title = (paths + process.map { "process \($0)" }).joined(separator: ", ")
-            let page = Array(HTMLReport(result, title: result.findings.contains { $0.rule == .secretInName } ? "scan" : title).text().utf8)
+            let page = Array(
+                HTMLReport(result, title: result.findings.contains { $0.rule == .secretInName } ? "scan" : title).text()
+                    .utf8)
             try scan.requireClean(page)
             try DurableFiles.createReport(FilePath(html), page)
         }

@@ -9,7 +9,8 @@ struct ScanSelfTest: ParsableCommand {
         discussion: "Each scan does this first, with one key. Exit code 3 where one is not found.")
 
     @OptionGroup var common: CommonOptions
-    @Option(help: ArgumentHelp("How many keys; each is planted in every form and artifact.", valueName: "n")) var keys = 1
+    @Option(help: ArgumentHelp("How many keys; each is planted in every form and artifact.", valueName: "n")) var keys =
+        1
 
     func validate() throws {
         guard (1...10_000).contains(keys) else { throw ValidationError("--keys is from 1 to 10000.") }
@@ -19,7 +20,8 @@ struct ScanSelfTest: ParsableCommand {
         let certificate = try SelfTest.run(keys: keys)
         try Terminal.result(certificate, common) {
             Terminal.table(
-                ["FORM", "PLANTED", "FOUND"], certificate.rows.map { [$0.form.rawValue, String($0.planted), String($0.found)] })
+                ["FORM", "PLANTED", "FOUND"],
+                certificate.rows.map { [$0.form.rawValue, String($0.planted), String($0.found)] })
             print("artifacts: \(certificate.artifacts.joined(separator: ", "))")
             print("\(certificate.found) of \(certificate.planted) found.")
         }
