@@ -168,7 +168,12 @@ let package = Package(
         tests("LeakageScanTests", ["CryptoPrimitives", "DurableFiles", "LeakageScan", "Secrets", system]),
         tests("DocsTests", ["Keyring", "StrongroomCLI", "Strongroom", grdb]),
         tests("CLITests", ["StrongroomCLI", "Strongroom"]),
-        tests("LeakageTests", ["Snapshots", "StrongroomCLI", "Strongroom", "TestHelper", grdb]),
+        tests(
+            "LeakageTests",
+            [
+                "CryptoPrimitives", "Keyring", "LeakageScan", "Secrets", "Snapshots", "StrongroomCLI", "Strongroom",
+                "TestHelper", grdb, logging,
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -218,7 +218,9 @@ private final class PolicySection {
     /// That every key of the section was asked for.
     func finish() throws(KeyPolicyError) {
         guard let unknown = values.keys.min(by: { (lines[$0] ?? 0) < (lines[$1] ?? 0) }) else { return }
-        throw error(.unknownKey, unknown)
+        // What is no name may be anything, a secret among others: only its line is told.
+        let isName = unknown.utf8.count <= 40 && unknown.utf8.allSatisfy(Self.isNameByte)
+        throw isName ? error(.unknownKey, unknown) : KeyPolicyError(.unknownKey, file: file, line: lines[unknown])
     }
 
     private static func isNameByte(_ byte: UInt8) -> Bool {

@@ -89,7 +89,15 @@ final class ByteScanner {
             }
         }
         TextRuns.forEachWithPairs(in: bytes, minimum: minimumBytes) { run in
-            decode(.utf8, bits: 8, run, in: bytes, path, toSource, report) { Characters.utf8($0, into: $1, limit: $2) }
+            decode(.utf8, bits: 8, run, in: bytes, path, toSource, report) {
+                Characters.utf8($0, into: $1, limit: $2)
+            }
+            // A JSON string whose only escapes are `\"`, `\n` and the like.
+            if bytes[run].contains(UInt8(ascii: "\\")) {
+                decode(.escapes, bits: 8, run, in: bytes, path, toSource, report) {
+                    Characters.escapes($0, into: $1, limit: $2)
+                }
+            }
         }
         TextRuns.forEachUTF16(in: bytes, minimum: minimumBytes) { run in
             decode(.utf16, bits: 8, run, in: bytes, path, toSource, report) {

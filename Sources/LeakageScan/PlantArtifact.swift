@@ -12,6 +12,10 @@ public enum PlantArtifact: String, Sendable, CaseIterable, Codable {
     case noise
     /// Mostly zeros, as a core file has it.
     case zeros
+    /// The first bytes of a file, and the last.
+    case beginning, end
+    /// Across the place where one thread's part of a file ends and another one's begins.
+    case border
     /// A page of a SQLite database.
     case databasePage = "database_page"
     case gzip
@@ -27,6 +31,11 @@ public enum PlantArtifact: String, Sendable, CaseIterable, Codable {
             // Not a printable character on either side, which would be part of the text.
             return try Self.noise(margin, isAligned) + leak + [0] + Random.bytes(count: margin)
         case .zeros: return [UInt8](repeating: 0, count: 4 * (margin / 4)) + leak + [UInt8](repeating: 0, count: margin)
+        case .beginning: return try leak + [0] + Random.bytes(count: margin)
+        case .end: return try Self.noise(margin, isAligned) + leak
+        case .border:
+            let before = max(0, SegmentScanner.firstBorder(Self.borderStreamBytes) - leak.count / 2)
+            return try Self.noise(before, isAligned) + leak + [0] + Random.bytes(count: SegmentScanner.margin + margin)
         case .databasePage: return Self.page(with: leak, isAligned)
         case .gzip: return try Self.pack(Self.log(margin, isAligned) + leak, ARCHIVE_FORMAT_RAW, gzip: true)
         case .zip: return try Self.pack(Self.log(margin, isAligned) + leak, ARCHIVE_FORMAT_ZIP, gzip: false)
@@ -37,6 +46,9 @@ public enum PlantArtifact: String, Sendable, CaseIterable, Codable {
                 gzip: false)
         }
     }
+
+    /// How long the segments are with which a leak across a border is looked for.
+    static let borderStreamBytes = 1 << 14
 
     private static func noise(_ count: Int, _ isAligned: Bool) throws -> [UInt8] {
         try Random.bytes(count: isAligned ? count & ~3 : count | 1).dropLast() + [isAligned ? 0 : 0x80]

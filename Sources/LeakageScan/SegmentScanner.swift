@@ -29,6 +29,9 @@ final class SegmentScanner {
         buffer.deallocate()
     }
 
+    /// Where the first segment of a stream ends.
+    static func firstBorder(_ streamBytes: Int) -> Int { streamBytes + margin }
+
     /// - Parameters:
     ///   - bytes: with margins.
     ///   - offset: where they begin in the artifact.

@@ -89,7 +89,7 @@ public enum SelfTest {
         let needle = try Needle("throwaway", .key, SecretBytes(count: 32) { $0.copyBytes(from: bytes) })
         let artifact = try kind.make(with: form.write(bytes), isAligned: form.isSchedule)
         let collector = Collector(try Detectors(needles: [needle], kit: nil), progress: nil)
-        let segments = SegmentScanner(collector, streamBytes: 1 << 14)
+        let segments = SegmentScanner(collector, streamBytes: PlantArtifact.borderStreamBytes)
         try StreamScan(segments: segments, options: ScanOptions(threads: 1), allowance: .init(1 << 24))
             .run(ArraySource(artifact), Artifact(file: "plant"), depth: 1)
         let result = collector.result()

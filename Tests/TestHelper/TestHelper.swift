@@ -15,6 +15,7 @@ struct TestHelper {
         let arguments = Array(CommandLine.arguments.dropFirst())
         switch arguments.first {
         case "crash": try crash(hardened: arguments.contains("hardened"))
+        case "crash-open": try crashOpen(arguments)
         case "dump-core": try dumpCore()
         case "read-past-end": try readPastEnd()
         case "hold": try hold(arguments)
@@ -99,6 +100,18 @@ struct TestHelper {
             guard let base = bytes.baseAddress else { return }
             say("in bounds: \(base.load(fromByteOffset: 99, as: UInt8.self))")
             say("past end: \(base.load(fromByteOffset: 100, as: UInt8.self))")
+        }
+    }
+
+    /// crash-open STORE KEY PROFILE [hardened]: crashes with a profile open, in the middle of a transaction.
+    static func crashOpen(_ arguments: [String]) throws {
+        if arguments.contains("hardened") { ProcessHardening.apply() }
+        let store = try open(arguments)
+        let profile = try store.openProfile(arguments[3])
+        try profile.database.write { db in
+            try db.execute(sql: "CREATE TABLE crash (a); INSERT INTO crash VALUES (zeroblob(100000))")
+            say("crashing")
+            if let nowhere = UnsafePointer<Int>(bitPattern: 16) { say("read: \(nowhere.pointee)") }
         }
     }
 
