@@ -167,7 +167,9 @@ let package = Package(
             ["DurableFiles", "Keyring", "PageCipher", "Secrets", "Snapshots", "Strongroom", "TestHelper", grdb]),
         tests("LeakageScanTests", ["CryptoPrimitives", "DurableFiles", "LeakageScan", "Secrets", system]),
         tests("DocsTests", ["Keyring", "StrongroomCLI", "Strongroom", grdb]),
-        tests("CLITests", ["StrongroomCLI", "Strongroom"]),
+        .testTarget(
+            name: "CLITests", dependencies: ["TestSupport", "StrongroomCLI", "Strongroom"],
+            exclude: ["sarif-properties.schema.json"], swiftSettings: strict),
         tests(
             "LeakageTests",
             [

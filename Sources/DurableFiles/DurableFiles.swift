@@ -167,16 +167,24 @@ public enum DurableFiles {
         return file
     }
 
+    /// How much is read back at once, in bytes.
+    private static let verifiedPieceBytes = 256 << 10
+
     /// Reads into secret memory, because what is compared may be a key.
     private static func verify(_ path: FilePath, holds bytes: UnsafeRawBufferPointer) throws {
         let file = try SystemCalls.open(path, O_RDONLY | O_NOFOLLOW)
-        guard try contents(of: file, limit: bytes.count + 1).isEqual(to: bytes) else {
-            throw DurableFilesError(.readBackDiffers, path)
+        var offset = 0
+        while true {
+            let piece = try SecretBytes(capacity: verifiedPieceBytes) {
+                try StrictFiles.readAll(file, from: offset, into: $0)
+            }
+            let expected = UnsafeRawBufferPointer(rebasing: bytes[offset..<min(offset + piece.count, bytes.count)])
+            guard piece.isEqual(to: expected), piece.count > 0 || offset == bytes.count else {
+                throw DurableFilesError(.readBackDiffers, path)
+            }
+            if piece.count == 0 { return }
+            offset += piece.count
         }
-    }
-
-    private static func contents(of file: SystemCalls.OpenFile, limit: Int) throws -> SecretBytes {
-        try SecretBytes(capacity: limit) { try StrictFiles.readAll(file, into: $0) }
     }
 
     /// A name beside `path` that no reader takes for a file of ours.

@@ -24,6 +24,13 @@ import Testing
         #expect(try DurableFiles.names(in: directory.path) == ["file"])
     }
 
+    @Test(arguments: [0, 1 << 18, (1 << 18) + 1, 3 << 20]) func filesOfAnyLengthAreReadBack(count: Int) throws {
+        let large = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+        try DurableFiles.replace(file, with: large)
+        let isSame = try TestFiles.read(file) == large
+        #expect(isSame)
+    }
+
     @Test func createRefusesWhatIsThere() throws {
         #expect(throws: DurableFilesError(.alreadyExists, file)) {
             try DurableFiles.create(file, holding: .init(testing: new))

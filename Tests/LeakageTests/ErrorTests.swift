@@ -62,8 +62,17 @@ import Testing
             ("recovery key", { try UnlockSecret.recoveryKey(text: secret(Canary.passphrase)) }),
             ("recovery key as hex", { try UnlockSecret.recoveryKey(text: secret(hex)) }),
             ("import of a broken file", { try store.importProfile(named: "x", from: ImportSource(file(broken))) }),
-            ("import of no database", { try store.importProfile(named: "y", from: ImportSource(file(Array(Self.content.utf8) + key))) }),
-            ("policy value", { try KeyPolicy.read(from: file(Array(policy.replacing("size: 4096", with: "size: \(Self.content)").utf8))) }),
+            (
+                "import of no database",
+                { try store.importProfile(named: "y", from: ImportSource(file(Array(Self.content.utf8) + key))) }
+            ),
+            (
+                "policy value",
+                {
+                    try KeyPolicy.read(
+                        from: file(Array(policy.replacing("size: 4096", with: "size: \(Self.content)").utf8)))
+                }
+            ),
             ("policy key", { try KeyPolicy.read(from: file(Array((policy + "\n\(hex): 1\n").utf8))) }),
             ("policy that is none", { try KeyPolicy.read(from: file(Array("{\(Self.content): [\(hex)".utf8))) }),
             ("snapshot reason", { SnapshotReason(Self.content + "/") }),
@@ -74,26 +83,38 @@ import Testing
             ("kit", { try BlindKit(file(Array("{\"format\": \"\(hex)\", \"x\": \"\(Self.content)\"}".utf8))) }),
             ("baseline", { try Baseline(file(Array("{\"format\": \"\(Self.content)\"}".utf8))) }),
             ("verify key", { try VerifyKey(file(key + Array(Self.content.utf8))) }),
-            ("keyring", {
-                let copy = try TestStore(copyOf: test)
-                try TestFiles.edit(copy.path.appending("keyring").appending("keyring.json")) { $0.insert(contentsOf: Self.content.utf8, at: 40) }
-                return try copy.open()
-            }),
-            ("constraint", {
-                try await profile.database.write { db in
-                    try db.execute(sql: "CREATE TABLE u (a UNIQUE)")
-                    for _ in 0..<2 { try db.execute(sql: "INSERT INTO u VALUES (?)", arguments: [Self.content]) }
+            (
+                "keyring",
+                {
+                    let copy = try TestStore(copyOf: test)
+                    try TestFiles.edit(copy.path.appending("keyring").appending("keyring.json")) {
+                        $0.insert(contentsOf: Self.content.utf8, at: 40)
+                    }
+                    return try copy.open()
                 }
-                return nil
-            }),
-            ("migration", {
-                var migrations = Migrations()
-                migrations.add("fails") { try $0.execute(sql: "INSERT INTO nowhere VALUES ('\(Self.content)')") }
-                let other = try TestStore(copyOf: test)
-                let open = try Store.open(
-                    at: other.path, with: .keyFile(other.keyFile), options: StoreOptions(schema: StoreSchema(profile: migrations)))
-                return try open.openProfile(info)
-            }),
+            ),
+            (
+                "constraint",
+                {
+                    try await profile.database.write { db in
+                        try db.execute(sql: "CREATE TABLE u (a UNIQUE)")
+                        for _ in 0..<2 { try db.execute(sql: "INSERT INTO u VALUES (?)", arguments: [Self.content]) }
+                    }
+                    return nil
+                }
+            ),
+            (
+                "migration",
+                {
+                    var migrations = Migrations()
+                    migrations.add("fails") { try $0.execute(sql: "INSERT INTO nowhere VALUES ('\(Self.content)')") }
+                    let other = try TestStore(copyOf: test)
+                    let open = try Store.open(
+                        at: other.path, with: .keyFile(other.keyFile),
+                        options: StoreOptions(schema: StoreSchema(profile: migrations)))
+                    return try open.openProfile(info)
+                }
+            ),
         ]
         let search = try search(key)
         var codes: Set<String> = []
@@ -101,7 +122,7 @@ import Testing
             do {
                 let value = try await attempt()
                 // Where it is no error, the answer is a value that says nothing either.
-                #expect(name == "snapshot reason" && value is SnapshotReason? , "\(name) was taken")
+                #expect(name == "snapshot reason" && value is SnapshotReason?, "\(name) was taken")
             } catch let error as DatabaseError {
                 // GRDB's own, which an app gets from its own SQL: what it prints has no argument of a statement in it. A dump has;
                 // docs/security/policy.md says so.
@@ -114,7 +135,10 @@ import Testing
         }
         #expect(codes.count >= 16 && !codes.contains { $0.hasPrefix("unexpected") }, "\(codes.sorted())")
         try profile.close()
-        for value: Any in [try store.diagnostics(profile: info.id), try store.keyStatus(), store, store.keyring, profile, UnlockSecret.self] {
+        for value: Any in [
+            try store.diagnostics(profile: info.id), try store.keyStatus(), store, store.keyring, profile,
+            UnlockSecret.self,
+        ] {
             #expect(try search.found(in: Self.descriptions(of: value)) == [])
         }
         try store.lock()

@@ -35,7 +35,9 @@ struct LeakSearch {
         var added: [Needle] = []
         try store.forEachSecret { name, bytes in
             added.append(try Needle("\(name) (\(era))", .key, bytes.copy()))
-        } unusable: { Issue.record("the keys of \($0) cannot be read") }
+        } unusable: {
+            Issue.record("the keys of \($0) cannot be read")
+        }
         try store.lock()
         #expect(added.count > 10)
         needles += added
@@ -43,14 +45,21 @@ struct LeakSearch {
 
     func keeping(_ isKept: (Needle) -> Bool) -> LeakSearch { LeakSearch(needles: needles.filter(isKept)) }
 
-    func result(_ targets: [ScanTarget]) throws -> ScanResult { try Scan(needles: needles).run(targets, selfTest: false) }
+    func result(_ targets: [ScanTarget]) throws -> ScanResult {
+        try Scan(needles: needles).run(targets, selfTest: false)
+    }
 
     /// What is found, each in a line.
     func found(in targets: [ScanTarget]) throws -> [String] {
         let result = try result(targets)
         #expect(result.gapCount == 0, "\(result.gaps)")
-        return Array(Set(result.findings.map { "\($0.needle ?? $0.rule.rawValue) as \($0.form.joined(separator: " of ")) in \($0.place.file)" }))
-            .sorted()
+        return Array(
+            Set(
+                result.findings.map {
+                    "\($0.needle ?? $0.rule.rawValue) as \($0.form.joined(separator: " of ")) in \($0.place.file)"
+                })
+        )
+        .sorted()
     }
 
     /// The same for text at hand.

@@ -37,7 +37,8 @@ import Testing
             executable: "/usr/bin/strace",
             [
                 "-f", "-qq", "-xx", "-v", "-s", "100000000", "-e", "signal=none", "-e",
-                "trace=execve,write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg,copy_file_range,sendfile,splice", "-o", log.string, "/bin/bash", "-c", commands,
+                "trace=execve,write,writev,pwrite64,pwritev,pwritev2,sendto,sendmsg,copy_file_range,sendfile,splice",
+                "-o", log.string, "/bin/bash", "-c", commands,
             ],
             environment: ["STRONGROOM_STORE": store.string], in: nil
         ).finish()
@@ -95,7 +96,9 @@ import Testing
         let fileSecret = try UnlockSecret.keyFile(key)
         try search.addKeys(of: store, unlockedWith: fileSecret, era: "first")
         let id = try #require(try profileID(Canary.name, fileSecret))
-        try TestFiles.edit(store.appending("profiles").appending(id).appending("profile.db")) { $0[$0.count - 2_000] ^= 1 }
+        try TestFiles.edit(store.appending("profiles").appending(id).appending("profile.db")) {
+            $0[$0.count - 2_000] ^= 1
+        }
         let second = try traced(
             "second",
             """
@@ -150,9 +153,11 @@ import Testing
     }
 
     /// The negative control: a key that is written to a file that is gone at once, to standard error, and to an argument.
-    @Test(.enabled(if: hasTracer, "strace is not there; make setup installs it"), arguments: [
-        "head -c 32 key > gone; rm gone", "base64 key >&2", "/bin/true \"$(od -A n -v -t x1 key | tr -d ' \\n')\"",
-    ])
+    @Test(
+        .enabled(if: hasTracer, "strace is not there; make setup installs it"),
+        arguments: [
+            "head -c 32 key > gone; rm gone", "base64 key >&2", "/bin/true \"$(od -A n -v -t x1 key | tr -d ' \\n')\"",
+        ])
     func whatIsWrittenForAMomentIsSeen(leak: String) throws {
         let search = try prepare()
         let trace = try traced("leak", leak)

@@ -89,7 +89,8 @@ import Testing
         }
         // The traced program is the tracer's only child.
         for _ in 0..<1_000 {
-            let children = try? TestFiles.readProc("/proc/\(tracer.processIdentifier)/task/\(tracer.processIdentifier)/children")
+            let children = try? TestFiles.readProc(
+                "/proc/\(tracer.processIdentifier)/task/\(tracer.processIdentifier)/children")
             for child in (children ?? "").split(separator: " ").compactMap({ Int32($0) }) {
                 let now = (try? TestFiles.readProc("/proc/\(child)/syscall"))?.split(separator: " ").first
                 if let now, numbers.contains(now) { return try search.found(inMemoryOf: child) }

@@ -53,7 +53,9 @@ import Testing
         ] {
             text = try text.replacing(Regex(pattern)) { match in
                 var made = replacement
-                if match.output.count > 1, let group = match.output[1].substring { made = made.replacing("$1", with: group) }
+                if match.output.count > 1, let group = match.output[1].substring {
+                    made = made.replacing("$1", with: group)
+                }
                 return made
             }
         }
@@ -90,7 +92,8 @@ import Testing
         said.status = try text(store.keyStatus())
         try store.lock()
         said.log = try log.lines.withLock { try $0.map(Self.withoutWhatIsPublic) }
-        for file in try TestFiles.tree(directory.appending("store")) where file.string.contains("/backups/") && file.extension == "json" {
+        for file in try TestFiles.tree(directory.appending("store"))
+        where file.string.contains("/backups/") && file.extension == "json" {
             said.manifests.append(try Self.withoutWhatIsPublic(String(decoding: TestFiles.read(file), as: UTF8.self)))
         }
         return said
@@ -103,10 +106,14 @@ import Testing
         #expect(first.diagnostics == second.diagnostics)
         #expect(first.status == second.status)
         for (one, other) in zip(first.manifests, second.manifests) {
-            for (line, otherLine) in zip(one.split(separator: "\n"), other.split(separator: "\n")) { #expect(line == otherLine) }
+            for (line, otherLine) in zip(one.split(separator: "\n"), other.split(separator: "\n")) {
+                #expect(line == otherLine)
+            }
         }
         #expect(first.manifests == second.manifests)
-        #expect(first.log.count >= 3 && first.manifests.count == 2 && first.diagnostics.count > 500 && first.status.count > 200)
+        #expect(
+            first.log.count >= 3 && first.manifests.count == 2 && first.diagnostics.count > 500
+                && first.status.count > 200)
     }
 
     /// The negative control: one byte of a key, in an encoding that no search knows, makes a difference.
@@ -119,7 +126,8 @@ import Testing
         var sum = 0
         try store.forEachSecret { _, bytes in
             bytes.withUnsafeBytes { for (index, byte) in $0.enumerated() { sum += index * Int(byte) } }
-        } unusable: { _ in }
+        } unusable: { _ in
+        }
         return "\(sum)"
     }
 }

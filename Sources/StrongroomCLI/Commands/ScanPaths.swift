@@ -49,6 +49,10 @@ struct ScanPaths: ParsableCommand {
     }
 
     func run() throws {
+        // Before an hour's work.
+        for report in [sarif, html].compactMap({ $0 }) where try StrictFiles.exists(FilePath(report)) {
+            throw DurableFilesError(.alreadyExists, FilePath(report))
+        }
         var needles = try needles.needles()
         if unlock.isGiven {
             let secret = try unlock.secret()
