@@ -19,12 +19,15 @@ struct BlockStatistics {
     private var deviations: [Double]
     private var blocks = 0
     private var tested = 0
+    /// Blocks that are not random however many there are.
+    private var surelyUneven = MergedRanges()
+    private static let surelyImprobable = 1e-18
     /// Blocks that are improbable by themselves; whether they are for so many is known at the end.
     private var uneven: [(offset: Int, length: Int, probability: Double)] = []
     private var longestRun = (offset: 0, length: 0)
     private var run = (offset: 0, length: 0)
     private var seen: Set<UInt64> = []
-    private var repeated: [Int] = []
+    private var repeated = MergedRanges()
     private var window = 0
 
     init(length: Int) {
@@ -49,7 +52,9 @@ struct BlockStatistics {
         let cell = min(deviations.count - 1, offset / bytesPerCell)
         deviations[cell] = max(deviations[cell], abs(deviation))
         let probability = erfc(abs(deviation) / 2.0.squareRoot())
-        if probability < CiphertextCheck.improbability, uneven.count < Self.candidateLimit {
+        if probability < Self.surelyImprobable {
+            surelyUneven.add(offset..<offset + block.count)
+        } else if probability < CiphertextCheck.improbability, uneven.count < Self.candidateLimit {
             uneven.append((offset, block.count, probability))
         }
     }
@@ -88,7 +93,7 @@ struct BlockStatistics {
                 let first = bytes.loadUnaligned(fromByteOffset: start, as: UInt64.self)
                 let second = bytes.loadUnaligned(fromByteOffset: start + 8, as: UInt64.self)
                 let isNew = seen.insert(first ^ (second &* 0x9e37_79b9_7f4a_7c15)).inserted
-                if !isNew, repeated.count < Self.candidateLimit { repeated.append(offset + start) }
+                if !isNew { repeated.add(offset + start..<offset + start + 16) }
             }
         }
     }
@@ -96,14 +101,15 @@ struct BlockStatistics {
     // MARK: What it comes to
 
     func findings() -> [Finding] {
-        var findings = uneven.filter { $0.probability * Double(max(1, blocks)) < CiphertextCheck.improbability }
-            .map { Finding(rule: .unevenBytes, offset: $0.offset, length: $0.length) }
+        let improbable = uneven.filter { $0.probability * Double(max(1, blocks)) < CiphertextCheck.improbability }
+            .map { $0.offset..<$0.offset + $0.length }
+        var findings = (surelyUneven.ranges + improbable).map {
+            Finding(rule: .unevenBytes, offset: $0.lowerBound, length: $0.count)
+        }
         if longestRun.length > longestLikelyRun {
             findings.append(Finding(rule: .printableRun, offset: longestRun.offset, length: longestRun.length))
         }
-        if let first = repeated.first {
-            findings.append(Finding(rule: .repeatedBlocks, offset: first, length: 16 * repeated.count))
-        }
+        findings += repeated.ranges.map { Finding(rule: .repeatedBlocks, offset: $0.lowerBound, length: $0.count) }
         return findings
     }
 

@@ -35,6 +35,7 @@ struct CiphertextCheck {
         // A page at a time, read in pieces of a megabyte.
         var reader = PageReader(file.data)
         var pages = 0
+        var treePages = MergedRanges()
         try layout.forEachPage { range, isWholePage in
             let bytes = try reader.bytes(range)
             guard bytes.count == range.count else { return collector.add(.changed, file.artifact) }
@@ -44,7 +45,7 @@ struct CiphertextCheck {
                     .sqliteHeader, file.artifact, offset: range.lowerBound, length: Self.sqliteMagic.count)
             }
             if isWholePage, TreePage.looksLikeOne(bytes) {
-                try collector.add(.treePage, file.artifact, offset: range.lowerBound, length: range.count)
+                treePages.add(range)
             }
             statistics.add(bytes, at: range.lowerBound)
         }
@@ -53,10 +54,26 @@ struct CiphertextCheck {
             $0.ciphertextFiles += 1
             $0.ciphertextPages += covered
         }
+        for range in treePages.ranges {
+            try collector.add(.treePage, file.artifact, offset: range.lowerBound, length: range.count)
+        }
         for finding in statistics.findings() {
             try collector.add(finding.rule, file.artifact, offset: finding.offset, length: finding.length)
         }
         collector.add(statistics.map(of: file.artifact.file))
+    }
+}
+
+/// Ranges that come in order, those that are near each other put together: a plaintext database is one finding, not one a page.
+struct MergedRanges {
+    private static let nearness = 64 << 10
+    private(set) var ranges: [Range<Int>] = []
+
+    mutating func add(_ range: Range<Int>) {
+        guard let last = ranges.last, range.lowerBound - last.upperBound <= Self.nearness else {
+            return ranges.append(range)
+        }
+        ranges[ranges.count - 1] = last.lowerBound..<max(last.upperBound, range.upperBound)
     }
 }
 

@@ -16,7 +16,7 @@ public enum ScanText {
 
     /// In a few words, for a table.
     public static func short(_ finding: Finding) -> String {
-        let what = finding.needle ?? finding.rule.rawValue
+        let what = finding.needle ?? String(finding.rule.summary.dropLast())
         let form = finding.form.isEmpty ? "" : " as \(finding.form.joined(separator: " of "))\(mask(finding))"
         let bytes =
             finding.secretBytes.map { finding.isWhole == true ? ", all \($0) bytes" : ", \($0) bytes of it" } ?? ""
