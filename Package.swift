@@ -80,8 +80,8 @@ let rooms: [Target] = [
     .executableTarget(
         name: "StrongroomBench",
         dependencies: [
-            "CSQLCipher", "CryptoPrimitives", "DurableFiles", "KeyPolicy", "Keyring", "PageCipher", "Secrets",
-            "Strongroom", arguments, grdb, grdbSQLite,
+            "CSQLCipher", "CryptoPrimitives", "DurableFiles", "KeyPolicy", "Keyring", "LeakageScan", "PageCipher",
+            "Secrets", "Strongroom", arguments, grdb, grdbSQLite,
         ],
         swiftSettings: strict),
 ]
@@ -106,8 +106,8 @@ let fuzz: [Target] =
         .executableTarget(
             name: "Fuzz",
             dependencies: [
-                "CryptoPrimitives", "DurableFiles", "KeyPolicy", "Keyring", "PageCipher", "Secrets", "Snapshots",
-                system,
+                "CryptoPrimitives", "DurableFiles", "KeyPolicy", "Keyring", "LeakageScan", "PageCipher", "Secrets",
+                "Snapshots", system,
             ],
             path: "Tests/Fuzz",
             swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])],

@@ -18,7 +18,7 @@ struct StrongroomBench: AsyncParsableCommand {
 
     /// What can be measured alone.
     enum Group: String, CaseIterable, ExpressibleByArgument {
-        case roots, opening, pages, queries, snapshots, rotations
+        case roots, opening, pages, queries, snapshots, rotations, scans
 
         static var names: String { allCases.map(\.rawValue).joined(separator: ", ") }
     }
@@ -61,10 +61,11 @@ struct StrongroomBench: AsyncParsableCommand {
             rows += try QueryRows.overhead(rounds: queryRounds)
             rows += try QueryRows.tax(rounds: max(1, queryRounds / 2))
         }
-        if wants(.snapshots, .rotations) {
+        if wants(.snapshots, .rotations, .scans) {
             let profile = try BenchProfile(megabytes: megabytes)
             defer { profile.remove() }
             if wants(.snapshots) { rows += try await SnapshotRows.measure(profile, rounds: pageRounds) }
+            if wants(.scans) { rows += try await ScanRows.measure(profile, rounds: pageRounds) }
             if wants(.rotations) {
                 let database = try BenchDatabase(megabytes: megabytes)
                 defer { database.remove() }

@@ -22,7 +22,8 @@ import Testing
     @Test func noBlockIsLeftOut() throws {
         let run: Set = [
             "Taking snapshots", "Verifying on a backup host", "Restoring a snapshot", "A database is damaged",
-            "Looking after a store", "Rotate on schedule", "An operator leaves", "A key file leaked",
+            "Looking for leaks", "Looking after a store", "Rotate on schedule", "An operator leaves",
+            "A key file leaked",
             "A laptop was stolen", "The passphrase is forgotten", "Restoring from a keyring backup",
             "A rotation was interrupted", "Destroying a profile",
         ]
@@ -129,6 +130,12 @@ import Testing
         let text = try office.run("A database is damaged")
         #expect(text.contains("1 bad page(s); come back: 1 from snapshots, the exact version; gone: 0"))
         #expect(try office.rows(office.open("operator.key")) == 3)
+    }
+
+    @Test func lookingForLeaks() async throws {
+        let office = try await Office()
+        let text = try office.run("Looking for leaks")
+        #expect(text.contains("Clean.") && text.contains("517 of 517 found."))
     }
 
     @Test func lookingAfterAStore() async throws {

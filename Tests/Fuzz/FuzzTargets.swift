@@ -46,7 +46,11 @@ public func fuzzOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     case "wal": wal(bytes)
     case "manifest": manifest(bytes)
     case "recovery": recovery(bytes)
-    default: fatalError("STRONGROOM_FUZZ_TARGET is one of policy, keyring, envelope, page, wal, manifest, recovery")
+    case _ where ScannerTargets.names.contains(target): ScannerTargets.run(target, bytes, scratch: scratch)
+    default:
+        fatalError(
+            "STRONGROOM_FUZZ_TARGET is one of policy, keyring, envelope, page, wal, manifest, recovery, \(ScannerTargets.names.joined(separator: ", "))"
+        )
     }
     return 0
 }

@@ -19,6 +19,7 @@ enum Seeds {
 
     private static func seeds(of target: String) throws -> [[UInt8]] {
         switch target {
+        case _ where ScannerTargets.names.contains(target): try ScannerTargets.seeds(of: target)
         case "policy": try KeyPolicy.shippedNames.map { try KeyPolicy.shippedBytes(named: $0) }
         case "keyring", "envelope": try vector("\(target)-v1.json")
         case "manifest":
