@@ -91,6 +91,7 @@ import Testing
     private struct Command: Decodable {
         let commandName: String
         var subcommands: [Command]?
+        var defaultSubcommand: String?
         var arguments: [Argument]?
 
         struct Argument: Decodable {
@@ -102,7 +103,9 @@ import Testing
         func verbs(_ path: [String] = []) -> [[String]] {
             let words = path + [commandName]
             let below = (subcommands ?? []).filter { $0.commandName != "help" }
-            return below.isEmpty ? [words] : below.flatMap { $0.verbs(words) }
+            // The one that is meant where none is named goes by its parent's name.
+            return below.isEmpty
+                ? [words] : below.flatMap { $0.commandName == defaultSubcommand ? [words] : $0.verbs(words) }
         }
 
         func options() -> Set<String> {
