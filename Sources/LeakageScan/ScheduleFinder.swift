@@ -6,31 +6,63 @@ enum ScheduleFinder {
     /// In bytes.
     static let length = 240
 
+    /// How far apart relations are looked at. A schedule has 50 words in a row from which a relation leads to a later one, or, at
+    /// every fourth, the next one has: so one of two neighbours in each hundred bytes shows it, wherever it begins.
+    private static let stride = 64
+
     /// - Parameters:
-    ///   - alignment: how far the row's first byte is from a multiple of four.
+    ///   - misalignment: how far the row's first byte is from a multiple of four.
     ///   - found: called with where a schedule begins.
     static func scan(_ bytes: UnsafeRawBufferPointer, misalignment: Int, _ found: (Int, ByteForm) -> Void) {
         guard let base = bytes.baseAddress, bytes.count >= length else { return }
-        var position = (4 - misalignment & 3) & 3
-        let last = bytes.count - length
-        while position <= last {
+        let first = (4 - misalignment & 3) & 3
+        var position = first
+        /// Where no schedule begins that was not seen already.
+        var searched = first
+        while position &+ 44 <= bytes.count {
+            if mayBeWithin(base + position) || mayBeWithin(base + (position &+ 4)) {
+                let start = max(searched, position - ((length - 40) & ~3))
+                searched = search(bytes, from: start, through: min(position, bytes.count - length), found)
+                position = max(position &+ stride, searched)
+            } else {
+                position = position &+ stride
+            }
+        }
+    }
+
+    /// Whether the word here and the next ones are related as those of a schedule are.
+    @inline(__always) private static func mayBeWithin(_ at: UnsafeRawPointer) -> Bool {
+        let (zeroth, first, eighth, ninth) = (word(at, 0), word(at, 4), word(at, 32), word(at, 36))
+        // For encryption, the ninth word of nine that follow each other; for decryption, whose rounds stand last first, the first.
+        return (ninth == first ^ eighth || first == zeroth ^ ninth) && (ninth | first) != 0
+    }
+
+    /// Looks at each place where a schedule may begin.
+    ///
+    /// - Returns: where the next search may begin.
+    private static func search(
+        _ bytes: UnsafeRawBufferPointer, from start: Int, through end: Int, _ found: (Int, ByteForm) -> Void
+    ) -> Int {
+        guard let base = bytes.baseAddress, start <= end else { return start }
+        var position = start
+        while position <= end {
             let at = base + position
-            // Word 9 of a schedule for encryption; word 13 of one for decryption, whose rounds stand last first.
+            // Word 9 of a schedule for encryption; word 13 of one for decryption.
             let ninth = word(at, 36)
             if ninth == word(at, 4) ^ word(at, 32), ninth != 0, isSchedule(at, \.encryptionOffset, 9..<60) {
                 found(position, .encryptionSchedule)
-                position += length
-                continue
+                return position + length
             }
             let thirteenth = word(at, 180)
-            if thirteenth == word(at, 212) ^ word(at, 176), thirteenth != 0, isSchedule(at, \.decryptionOffset, 13..<56)
+            if thirteenth == word(at, 212) ^ word(at, 176), thirteenth != 0,
+                isSchedule(at, \.decryptionOffset, 13..<56)
             {
                 found(position, .decryptionSchedule)
-                position += length
-                continue
+                return position + length
             }
             position += 4
         }
+        return position
     }
 
     @inline(__always) private static func word(_ at: UnsafeRawPointer, _ offset: Int) -> UInt32 {

@@ -105,6 +105,7 @@ final class WindowMatcher: Sendable {
         var recent = Recent()
         // Eight bytes are read at a window and at the byte behind it.
         let last = bytes.count - 9
+        let stride = shape.stride
         table.withFilter { filter, shift in
             var position = 0
             while position <= last {
@@ -113,10 +114,12 @@ final class WindowMatcher: Sendable {
                 let window = (here ^ next) & mask
                 let hash = WindowTable.hash(window)
                 let bit = hash >> shift
-                if filter[Int(bit >> 6)] >> (bit & 63) & 1 == 1 {
+                if filter[Int(bit >> 6)] >> (bit & 63) & 1 == 1,
+                    case let second = WindowTable.secondBit(hash, shift), filter[Int(second >> 6)] >> (second & 63) & 1 == 1
+                {
                     look(window, hash, at: position, in: bytes, &recent, found)
                 }
-                position += shape.stride
+                position = position &+ stride
             }
             // The last few windows, of which less than eight bytes may follow.
             while position + shape.width < bytes.count {

@@ -42,22 +42,31 @@ final class WindowTable: Sendable {
     ///   - count: how many windows there are.
     ///   - forEach: calls its argument with each window and its number, the same each time.
     init(count: Int, _ forEach: ((UInt64, UInt32) -> Void) -> Void) throws {
-        // So many bits a window that one in a hundred is looked up in vain, and half of the slots empty.
+        // So many bits a window that one in three hundred is looked up in vain, and half of the slots empty.
         var bits: UInt64 = 15
-        while bits < 23, 1 << bits < UInt64(count) * 64 { bits += 1 }
+        while bits < 23, 1 << bits < UInt64(count) * 32 { bits += 1 }
         let shift = 63 - bits
         filterShift = shift
         filter = try SecretBytes(count: 1 << Int(bits - 3)) { buffer in
             let words = buffer.bindMemory(to: UInt64.self)
             forEach { window, _ in
-                let bit = Self.hash(window) >> shift
-                words[Int(bit >> 6)] |= 1 << (bit & 63)
+                for bit in Self.bits(Self.hash(window), shift) { words[Int(bit >> 6)] |= 1 << (bit & 63) }
             }
         }
         var shardCount = 1
         while shardCount * Shard.slots < count * 2 { shardCount *= 2 }
         let mask = shardCount - 1
         shards = try (0...mask).map { shard in try Shard(forEach, number: shard, mask: mask) }
+    }
+
+    /// The two bits that a window sets: the upper ones of its hash, and others.
+    private static func bits(_ hash: UInt64, _ shift: UInt64) -> [UInt64] {
+        [hash >> shift, secondBit(hash, shift)]
+    }
+
+    /// The second bit, which is looked at where the first is set.
+    @inline(__always) static func secondBit(_ hash: UInt64, _ shift: UInt64) -> UInt64 {
+        ((hash &* 0xd6e8_feb8_6659_fd93) & 0x7fff_ffff_ffff_ffff) >> shift
     }
 
     fileprivate static func shard(_ hash: UInt64, _ mask: Int) -> Int { Int(hash >> 16) & mask }

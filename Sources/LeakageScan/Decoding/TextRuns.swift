@@ -10,11 +10,12 @@ enum TextRuns {
     ) {
         CharacterClass.table.withUnsafeBufferPointer { table in
             var start = 0
-            while start + minimum <= bytes.count {
-                var last = start + minimum - 1
-                while last >= start, table[Int(bytes[last])] & characterClass != 0 { last -= 1 }
+            guard let base = bytes.bindMemory(to: UInt8.self).baseAddress, let classes = table.baseAddress else { return }
+            while start &+ minimum <= bytes.count {
+                var last = start &+ minimum &- 1
+                while last >= start, classes[Int(base[last])] & characterClass != 0 { last = last &- 1 }
                 if last >= start {
-                    start = last + 1
+                    start = last &+ 1
                     continue
                 }
                 var end = start + minimum
@@ -129,19 +130,21 @@ enum TextRuns {
     static func forEachUTF16(in bytes: UnsafeRawBufferPointer, minimum: Int, _ body: (Range<Int>) -> Void) {
         guard let base = bytes.baseAddress else { return }
         let odd: UInt64 = 0xff00_ff00_ff00_ff00
+        // A run of so many characters has eight bytes that begin at a multiple of this.
+        let stride = minimum >= 12 ? 16 : 8
         var position = 0
-        while position + 8 <= bytes.count {
+        while position &+ 8 <= bytes.count {
             let word = base.loadUnaligned(fromByteOffset: position, as: UInt64.self)
             // Four characters whose other halves are zero, and which are not all zero themselves.
             let hasOddZeros = word & odd == 0
             guard word != 0, hasOddZeros || word & ~odd == 0 else {
-                position += 8
+                position = position &+ stride
                 continue
             }
             let first = hasOddZeros ? position : position + 1
             let (start, end) = extent(of: first, in: bytes)
             if end - start >= 2 * minimum { body(start..<end) }
-            position = max(position + 8, end)
+            position = max(position + stride, end & ~(stride - 1))
         }
     }
 
