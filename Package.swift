@@ -21,6 +21,7 @@ let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "sw
 
 /// Rooms, lowest first: each may use only those above it in this list.
 let rooms: [Target] = [
+    .systemLibrary(name: "CByteKernels", path: "Sources/CByteKernels"),
     .systemLibrary(name: "CLinux", path: "Sources/CLinux"),
     .systemLibrary(
         name: "CLibcrypto", path: "Sources/CLibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
@@ -67,7 +68,8 @@ let rooms: [Target] = [
     .target(
         name: "LeakageScan",
         dependencies: [
-            "CLibarchive", "CLinux", "CryptoPrimitives", "DurableFiles", "ErrorReporting", "Secrets", system,
+            "CByteKernels", "CLibarchive", "CLinux", "CryptoPrimitives", "DurableFiles", "ErrorReporting", "Secrets",
+            system,
         ],
         swiftSettings: strict + optimised),
     .executableTarget(

@@ -110,11 +110,7 @@ public struct BlindKit: Sendable {
     /// - Throws: `ScanError.kitMalformed`, `.kitVersionUnsupported`; `DurableFilesError` where there is no such file.
     public init(_ path: FilePath) throws {
         let bytes = try DataFile(path).bytes(at: 0, count: Self.maximumFileBytes + 1)
-        do {
-            try self.init(bytes: bytes)
-        } catch let error as ScanError {
-            throw ScanError(error.reason, path)
-        }
+        self = try ScanError.at(path) { try Self(bytes: bytes) }
     }
 
     /// Reads the bytes of a kit.

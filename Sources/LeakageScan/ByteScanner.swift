@@ -1,5 +1,7 @@
 // One row of bytes, looked at in every way: as it is, and with every text in it decoded at every phase, twice over.
 
+import CByteKernels
+
 /// A needle that was found in a row of bytes, with the way in which it was written there.
 struct Hit {
     let match: WindowMatch
@@ -20,6 +22,8 @@ final class ByteScanner {
     /// The shortest row of decoded bytes that can hold something.
     private let minimumBytes: Int
     private var scratch: [Scratch] = []
+    /// Where the processor can make them, and nothing shorter is looked for than they are sure of.
+    private let marks: BlockMarks?
 
     /// Memory for what is decoded at one depth.
     private final class Scratch {
@@ -41,10 +45,15 @@ final class ByteScanner {
         }
     }
 
-    /// - Parameter minimumBytes: the shortest run that any of the matchers reports.
-    init(_ matchers: Matchers, minimumBytes: Int) {
+    /// - Parameters:
+    ///   - minimumBytes: the shortest run that any of the matchers reports.
+    ///   - rowBytes: the longest row that will be looked at.
+    ///   - usesKernels: whether to look at 64 bytes at a time where the processor can.
+    init(_ matchers: Matchers, minimumBytes: Int, rowBytes: Int = 1 << 16, usesKernels: Bool = true) {
         self.matchers = matchers
         self.minimumBytes = minimumBytes
+        let isSure = minimumBytes >= BlockMarks.minimumBytes
+        marks = usesKernels && isSure && BlockMarks.isAvailable ? BlockMarks(bytes: rowBytes) : nil
     }
 
     func scan(_ bytes: UnsafeRawBufferPointer, _ report: (Hit) -> Void) {
@@ -55,15 +64,22 @@ final class ByteScanner {
         _ bytes: UnsafeRawBufferPointer, _ path: EncodingPath, _ toSource: (Range<Int>) -> Range<Int>,
         _ report: (Hit) -> Void
     ) {
-        matchers.scan(bytes) { match in
+        matchers.scan(bytes, path.depth == 0 ? marks : nil) { match in
             report(Hit(match: match, encodings: path, source: toSource(match.range)))
         }
         guard path.depth < Self.maximumDepth, bytes.count >= minimumBytes, path.depth == 0 || Self.isTextual(bytes)
         else {
             return
         }
-        let base64Minimum = (minimumBytes * 8 + 5) / 6
-        TextRuns.forEach(in: bytes, of: CharacterClass.base64, minimum: base64Minimum) { run in
+        decode(bytes, path.depth == 0 ? marks?.of(bytes) : nil, path, toSource, report)
+    }
+
+    /// Every text in a row.
+    private func decode(
+        _ bytes: UnsafeRawBufferPointer, _ marked: BlockMarks.Marked?, _ path: EncodingPath,
+        _ toSource: (Range<Int>) -> Range<Int>, _ report: (Hit) -> Void
+    ) {
+        func base64(_ run: Range<Int>) {
             let kinds = TextRuns.mayBe(
                 UnsafeRawBufferPointer(rebasing: bytes[run]), base32Minimum: (minimumBytes * 8 + 4) / 5)
             if kinds.base64 {
@@ -77,18 +93,32 @@ final class ByteScanner {
                 }
             }
         }
-        TextRuns.forEach(in: bytes, of: CharacterClass.list, minimum: 2 * minimumBytes - 1) { run in
+        func list(_ run: Range<Int>) {
             decode(.hex, bits: 4, run, in: bytes, path, toSource, report) { Symbols.hex($0, into: $1, limit: $2) }
             decode(.decimal, bits: 8, run, in: bytes, path, toSource, report) {
                 Symbols.decimal($0, into: $1, limit: $2)
             }
         }
-        TextRuns.forEachWithEscapes(in: bytes) { run in
+        let base64Minimum = (minimumBytes * 8 + 5) / 6
+        let listMinimum = 2 * minimumBytes - 1
+        if let marked {
+            TextRuns.forEach(
+                in: bytes, of: CharacterClass.base64, minimum: base64Minimum, marked, Int32(STRONGROOM_MARK_BASE64),
+                group: 8,
+                base64)
+            TextRuns.forEach(
+                in: bytes, of: CharacterClass.list, minimum: listMinimum, marked, Int32(STRONGROOM_MARK_LIST),
+                group: 16, list)
+        } else {
+            TextRuns.forEach(in: bytes, of: CharacterClass.base64, minimum: base64Minimum, base64)
+            TextRuns.forEach(in: bytes, of: CharacterClass.list, minimum: listMinimum, list)
+        }
+        TextRuns.forEachWithEscapes(in: bytes, marked) { run in
             decode(.escapes, bits: 8, run, in: bytes, path, toSource, report) {
                 Characters.escapes($0, into: $1, limit: $2)
             }
         }
-        TextRuns.forEachWithPairs(in: bytes, minimum: minimumBytes) { run in
+        TextRuns.forEachWithPairs(in: bytes, minimum: minimumBytes, marked) { run in
             decode(.utf8, bits: 8, run, in: bytes, path, toSource, report) {
                 Characters.utf8($0, into: $1, limit: $2)
             }
@@ -99,7 +129,7 @@ final class ByteScanner {
                 }
             }
         }
-        TextRuns.forEachUTF16(in: bytes, minimum: minimumBytes) { run in
+        TextRuns.forEachUTF16(in: bytes, minimum: minimumBytes, marked) { run in
             decode(.utf16, bits: 8, run, in: bytes, path, toSource, report) {
                 Characters.utf16($0, into: $1, limit: $2)
             }

@@ -9,9 +9,11 @@ struct Matchers: Sendable {
     var texts: WindowMatcher?
     var kit: BlindMatcher?
 
-    @inline(__always) func scan(_ bytes: UnsafeRawBufferPointer, _ found: (WindowMatch) -> Void) {
-        keys?.scan(bytes, found)
-        texts?.scan(bytes, found)
+    @inline(__always) func scan(
+        _ bytes: UnsafeRawBufferPointer, _ marks: BlockMarks?, _ found: (WindowMatch) -> Void
+    ) {
+        keys?.scan(bytes, marks, found)
+        texts?.scan(bytes, nil, found)
         kit?.scan(bytes, found)
     }
 }

@@ -14,11 +14,7 @@ public enum NeedleFile {
     /// - Throws: `DurableFilesError` where others can read it; `ScanError` where a line is wrong, or a secret cannot be looked for.
     public static func read(_ path: FilePath, firstNumber: Int = 1) throws -> [Needle] {
         let content = try StrictFiles.readSecret(path, limit: maximumBytes)
-        do {
-            return try content.withUnsafeBytes { try needles($0, firstNumber) }
-        } catch let error as ScanError {
-            throw ScanError(error.reason, path)
-        }
+        return try ScanError.at(path) { try content.withUnsafeBytes { try needles($0, firstNumber) } }
     }
 
     private static func needles(_ bytes: UnsafeRawBufferPointer, _ firstNumber: Int) throws -> [Needle] {

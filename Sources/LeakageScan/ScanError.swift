@@ -43,6 +43,15 @@ public struct ScanError: ReportableError, Equatable {
         self.place = place
     }
 
+    /// Reads a file's content; what is wrong with it is told with its path.
+    static func at<Result>(_ path: FilePath, _ read: () throws -> Result) throws -> Result {
+        do {
+            return try read()
+        } catch let error as ScanError {
+            throw ScanError(error.reason, path)
+        }
+    }
+
     /// The stable name of the error.
     public var code: String {
         switch reason {

@@ -20,7 +20,9 @@ final class SegmentScanner {
     init(_ collector: Collector, streamBytes: Int = segmentBytes) {
         self.collector = collector
         self.streamBytes = streamBytes
-        scanner = ByteScanner(collector.detectors.matchers, minimumBytes: collector.detectors.minimumBytes)
+        scanner = ByteScanner(
+            collector.detectors.matchers, minimumBytes: collector.detectors.minimumBytes,
+            rowBytes: streamBytes + 2 * Self.margin)
         buffer = .allocate(byteCount: streamBytes + 2 * Self.margin, alignment: 4_096)
     }
 

@@ -99,33 +99,46 @@ final class WindowMatcher: Sendable {
         return window
     }
 
-    func scan(_ bytes: UnsafeRawBufferPointer, _ found: (WindowMatch) -> Void) {
+    /// - Parameter marks: where 64 bytes can be looked at at a time; for windows of eight.
+    func scan(_ bytes: UnsafeRawBufferPointer, _ marks: BlockMarks?, _ found: (WindowMatch) -> Void) {
         guard let base = bytes.baseAddress, bytes.count > shape.width else { return }
         let mask = shape.width == 8 ? UInt64.max : (1 << UInt64(shape.width * 8)) - 1
         var recent = Recent()
+        let stride = shape.stride
         // Eight bytes are read at a window and at the byte behind it.
         let last = bytes.count - 9
-        let stride = shape.stride
         table.withFilter { filter, shift in
-            var position = 0
-            while position <= last {
+            @inline(__always) func isSet(_ bit: UInt64) -> Bool { filter[Int(bit >> 6)] >> (bit & 63) & 1 == 1 }
+            /// Whether both bits of the window are set, and then whether it is one.
+            @inline(__always) func check(_ position: Int) {
                 let here = base.loadUnaligned(fromByteOffset: position, as: UInt64.self)
-                let next = base.loadUnaligned(fromByteOffset: position + 1, as: UInt64.self)
+                let next = base.loadUnaligned(fromByteOffset: position &+ 1, as: UInt64.self)
                 let window = (here ^ next) & mask
                 let hash = WindowTable.hash(window)
-                let bit = hash >> shift
-                if filter[Int(bit >> 6)] >> (bit & 63) & 1 == 1,
-                    case let second = WindowTable.secondBit(hash, shift), filter[Int(second >> 6)] >> (second & 63) & 1 == 1
-                {
+                if isSet(hash >> shift), isSet(WindowTable.secondBit(hash, shift)) {
                     look(window, hash, at: position, in: bytes, &recent, found)
                 }
+            }
+            var position = 0
+            if shape.width == 8, let marked = marks?.windows(of: bytes, in: filter, shift: shift) {
+                marked.forEachBlock(0xff) { block in
+                    var windows = marked[block]
+                    while windows != 0 {
+                        check(block &* BlockMarks.blockBytes &+ 8 &* windows.trailingZeroBitCount)
+                        windows &= windows &- 1
+                    }
+                }
+                position = marked.count * BlockMarks.blockBytes
+            }
+            while position <= last {
+                check(position)
                 position = position &+ stride
             }
             // The last few windows, of which less than eight bytes may follow.
             while position + shape.width < bytes.count {
                 let window = Self.differences(bytes, position, shape.width)
                 look(window, WindowTable.hash(window), at: position, in: bytes, &recent, found)
-                position += shape.stride
+                position += stride
             }
         }
     }

@@ -40,9 +40,20 @@ struct NeedleOptions: ParsableArguments {
 
 /// The secrets of a store as needles.
 enum StoreNeedles {
+    /// Opens the store for as long as its secrets are read. One whose global database is broken will do.
+    static func read(
+        _ common: CommonOptions, _ unlock: UnlockOptions
+    ) throws -> (needles: [Needle], unusable: [String]) {
+        let secret = try unlock.secret()
+        let store = try Store.openWithoutGlobal(
+            at: common.storePath(), keyring: common.keyringPath, with: secret, options: StoreOptions(recovery: .never))
+        defer { try? store.lock() }
+        return try all(of: store, unlockedWith: secret)
+    }
+
     /// - Parameter unlockedWith: what opened the store, which is looked for as well.
     /// - Returns: the needles, and the scopes whose keys could not be read.
-    static func all(of store: Store, unlockedWith secret: UnlockSecret) throws -> (
+    private static func all(of store: Store, unlockedWith secret: UnlockSecret) throws -> (
         needles: [Needle], unusable: [String]
     ) {
         var needles: [Needle] = []

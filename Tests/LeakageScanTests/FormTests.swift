@@ -98,6 +98,36 @@ extension Needle {
         #expect(found == 0)
     }
 
+    /// 64 bytes at a time or not: the same finds, in the same places. Where the processor has no kernels both sides are the same.
+    @Test(arguments: LeakForm.allCases) func kernelsMakeNoDifference(form: LeakForm) throws {
+        let key = try Throwaway()
+        let matcher = Matchers(keys: try WindowMatcher([(0, key.needle)], .keys))
+        let planted = try form.write(key.bytes)
+        let filling: [[UInt8]] = try [
+            Random.bytes(count: 9_000), [UInt8](repeating: 0, count: 9_000),
+            (0..<9_000).map { UInt8($0 % 97 == 0 ? 10 : 32) },
+            (0..<9_000).map { UInt8(truncatingIfNeeded: 97 + $0 % 26) },
+        ]
+        for bytes in filling {
+            for place in [0, 1, 63, 64, 65, 4_000, 4_033, 5_000 + Int(planted[0]) % 64, 9_000 - planted.count] {
+                var row = bytes
+                row.replaceSubrange(place..<place + planted.count, with: planted)
+                func found(_ usesKernels: Bool) -> [String] {
+                    let scanner = ByteScanner(matcher, minimumBytes: 16, usesKernels: usesKernels)
+                    var found: [String] = []
+                    row.withUnsafeBytes {
+                        scanner.scan($0) {
+                            found.append("\($0.source) \($0.encodings.encodings) \($0.match.range.count)")
+                        }
+                    }
+                    return found.sorted()
+                }
+                let (with, without) = (found(true), found(false))
+                #expect(Set(with) == Set(without), "\(form) at \(place)")
+            }
+        }
+    }
+
     // MARK: The blind kit
 
     private static let blindForms: [LeakForm] = LeakForm.allCases.filter { form in

@@ -64,43 +64,39 @@ enum Symbols {
         }
     }
 
-    /// Six bits a symbol. Line ends and the white space behind them, and the backslashes of `\/`, `\n` and `\r`, are left out.
+    /// Six bits a symbol.
     static func base64(
         _ text: UnsafeRawBufferPointer, into symbols: UnsafeMutablePointer<UInt8>, limit: Int = .max
     ) -> Progress {
-        base64Values.withUnsafeBufferPointer { values in
+        digits(text, base64Values, into: symbols, limit: limit)
+    }
+
+    /// Five bits a symbol.
+    static func base32(
+        _ text: UnsafeRawBufferPointer, into symbols: UnsafeMutablePointer<UInt8>, limit: Int = .max
+    ) -> Progress {
+        digits(text, base32Values, into: symbols, limit: limit)
+    }
+
+    /// A symbol a character that has a value. What has none is left out: line ends and the white space behind them, hyphens, and the
+    /// backslashes of `\/`, `\n` and `\r`.
+    private static func digits(
+        _ text: UnsafeRawBufferPointer, _ values: [UInt8], into symbols: UnsafeMutablePointer<UInt8>, limit: Int
+    ) -> Progress {
+        values.withUnsafeBufferPointer { values in
             var count = 0
             var position = 0
             while position < text.count, count < limit {
                 let character = text[position]
                 position += 1
                 if character == UInt8(ascii: "\\") {
-                    if position < text.count, text[position] == UInt8(ascii: "n") || text[position] == UInt8(ascii: "r")
-                    {
-                        position += 1
-                    }
+                    let isLineEnd =
+                        position < text.count
+                        && (text[position] == UInt8(ascii: "n") || text[position] == UInt8(ascii: "r"))
+                    if isLineEnd { position += 1 }
                     continue
                 }
                 let value = values[Int(character)]
-                if value != none {
-                    symbols[count] = value
-                    count += 1
-                }
-            }
-            return (count, position)
-        }
-    }
-
-    /// Five bits a symbol. What is not base32 is left out.
-    static func base32(
-        _ text: UnsafeRawBufferPointer, into symbols: UnsafeMutablePointer<UInt8>, limit: Int = .max
-    ) -> Progress {
-        base32Values.withUnsafeBufferPointer { values in
-            var count = 0
-            var position = 0
-            while position < text.count, count < limit {
-                let value = values[Int(text[position])]
-                position += 1
                 if value != none {
                     symbols[count] = value
                     count += 1

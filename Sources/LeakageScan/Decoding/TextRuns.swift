@@ -1,6 +1,7 @@
 // Where encoded text may stand: runs of characters that are long enough to hold something. Most of any file is passed over in
 // steps of the shortest run: its last character is looked at first, and one that does not belong rules all runs out that hold it.
 
+import CByteKernels
 import Glibc
 
 enum TextRuns {
@@ -9,8 +10,10 @@ enum TextRuns {
         in bytes: UnsafeRawBufferPointer, of characterClass: UInt8, minimum: Int, _ body: (Range<Int>) -> Void
     ) {
         CharacterClass.table.withUnsafeBufferPointer { table in
+            guard let base = bytes.bindMemory(to: UInt8.self).baseAddress, let classes = table.baseAddress else {
+                return
+            }
             var start = 0
-            guard let base = bytes.bindMemory(to: UInt8.self).baseAddress, let classes = table.baseAddress else { return }
             while start &+ minimum <= bytes.count {
                 var last = start &+ minimum &- 1
                 while last >= start, classes[Int(base[last])] & characterClass != 0 { last = last &- 1 }
@@ -18,22 +21,56 @@ enum TextRuns {
                     start = last &+ 1
                     continue
                 }
-                var end = start + minimum
-                while end < bytes.count, table[Int(bytes[end])] & characterClass != 0 { end += 1 }
-                // Text that is wrapped and indented goes on behind the indentation.
-                if characterClass == CharacterClass.base64 {
-                    while end < bytes.count, bytes[end - 1] == 0x0a, bytes[end] == 0x20 || bytes[end] == 0x09 {
-                        var next = end
-                        while next < bytes.count, bytes[next] == 0x20 || bytes[next] == 0x09 { next += 1 }
-                        guard next < bytes.count, table[Int(bytes[next])] & characterClass != 0 else { break }
-                        end = next
-                        while end < bytes.count, table[Int(bytes[end])] & characterClass != 0 { end += 1 }
-                    }
-                }
+                let end = end(ofRunIn: bytes, from: start + minimum, of: characterClass, classes)
                 body(start..<end)
                 start = end + 1
             }
         }
+    }
+
+    /// The same, where blocks are marked in which such a run may lie.
+    @inline(__always) static func forEach(
+        in bytes: UnsafeRawBufferPointer, of characterClass: UInt8, minimum: Int, _ marked: BlockMarks.Marked,
+        _ mark: Int32,
+        group: Int, _ body: (Range<Int>) -> Void
+    ) {
+        CharacterClass.table.withUnsafeBufferPointer { table in
+            guard let classes = table.baseAddress else { return }
+            var covered = 0
+            marked.forEachBlock(mark) { block in
+                let blockEnd = min((block + 1) * BlockMarks.blockBytes, bytes.count)
+                // A run that is long enough has a whole group in one of its blocks.
+                var position = block * BlockMarks.blockBytes
+                while position < blockEnd {
+                    defer { position += group }
+                    guard position >= covered, classes[Int(bytes[position])] & characterClass != 0 else { continue }
+                    var start = position
+                    while start > covered, classes[Int(bytes[start - 1])] & characterClass != 0 { start -= 1 }
+                    let end = end(ofRunIn: bytes, from: position, of: characterClass, classes)
+                    covered = end
+                    if end - start >= minimum { body(start..<end) }
+                }
+            }
+        }
+    }
+
+    /// Where a run ends that goes as far as `position` at least.
+    @inline(__always) private static func end(
+        ofRunIn bytes: UnsafeRawBufferPointer, from position: Int, of characterClass: UInt8,
+        _ classes: UnsafePointer<UInt8>
+    ) -> Int {
+        var end = position
+        while end < bytes.count, classes[Int(bytes[end])] & characterClass != 0 { end += 1 }
+        guard characterClass == CharacterClass.base64 else { return end }
+        // Text that is wrapped and indented goes on behind the indentation.
+        while end > 0, end < bytes.count, bytes[end - 1] == 0x0a, bytes[end] == 0x20 || bytes[end] == 0x09 {
+            var next = end
+            while next < bytes.count, bytes[next] == 0x20 || bytes[next] == 0x09 { next += 1 }
+            guard next < bytes.count, classes[Int(bytes[next])] & characterClass != 0 else { break }
+            end = next
+            while end < bytes.count, classes[Int(bytes[end])] & characterClass != 0 { end += 1 }
+        }
+        return end
     }
 
     /// What a run of characters of base64 may be: base64 text of random bytes has letters in both cases (but for one of fifty thousand
@@ -68,45 +105,43 @@ enum TextRuns {
     private static let reach = 512
 
     /// Text with escapes that say numbers.
-    static func forEachWithEscapes(in bytes: UnsafeRawBufferPointer, _ body: (Range<Int>) -> Void) {
+    static func forEachWithEscapes(
+        in bytes: UnsafeRawBufferPointer, _ marked: BlockMarks.Marked?, _ body: (Range<Int>) -> Void
+    ) {
+        func visit(_ position: Int, _ covered: inout Int) {
+            guard position >= covered, Characters.isNumericEscape(bytes, position) else { return }
+            var start = position
+            while start > covered, start > position - reach, isText(bytes, start - 1) { start -= 1 }
+            var end = position
+            while end < bytes.count, isText(bytes, end) { end += 1 }
+            body(start..<end)
+            covered = end
+        }
         var covered = 0
-        func visit(_ mark: UInt8) {
-            covered = 0
-            forEachByte(mark, in: bytes) { position in
-                guard position >= covered, Characters.isNumericEscape(bytes, position) else { return }
-                var start = position
-                while start > covered, start > position - reach, isText(bytes, start - 1) { start -= 1 }
-                var end = position
-                while end < bytes.count, isText(bytes, end) { end += 1 }
-                body(start..<end)
-                covered = end
+        guard let marked else {
+            for mark in [UInt8(ascii: "\\"), UInt8(ascii: "%")] {
+                covered = 0
+                forEachByte(mark, in: bytes) { visit($0, &covered) }
+            }
+            return
+        }
+        marked.forEachBlock(Int32(STRONGROOM_MARK_ESCAPE)) { block in
+            let start = block * BlockMarks.blockBytes
+            for position in start..<min(start + BlockMarks.blockBytes, bytes.count)
+            where bytes[position] == UInt8(ascii: "\\") || bytes[position] == UInt8(ascii: "%") {
+                visit(position, &covered)
             }
         }
-        visit(UInt8(ascii: "\\"))
-        visit(UInt8(ascii: "%"))
     }
 
     /// Text with characters from U+0080 to U+00FF in UTF-8.
-    static func forEachWithPairs(in bytes: UnsafeRawBufferPointer, minimum: Int, _ body: (Range<Int>) -> Void) {
-        guard let base = bytes.baseAddress else { return }
+    static func forEachWithPairs(
+        in bytes: UnsafeRawBufferPointer, minimum: Int, _ marked: BlockMarks.Marked?, _ body: (Range<Int>) -> Void
+    ) {
         var covered = 0
-        // Where each of the two first bytes of a pair comes next.
-        var next = (-1, -1)
-        func following(_ byte: Int32, _ known: Int) -> Int {
-            if known >= covered { return known }
-            guard covered < bytes.count, let hit = memchr(base + covered, byte, bytes.count - covered) else {
-                return .max
-            }
-            return UnsafeRawPointer(hit) - base
-        }
-        while true {
-            next = (following(0xc2, next.0), following(0xc3, next.1))
-            let position = min(next.0, next.1)
-            guard position < bytes.count else { return }
-            guard Characters.isPair(bytes, position) else {
-                covered = position + 1
-                continue
-            }
+        /// The text around a character.
+        func visit(_ position: Int) {
+            guard position >= covered, Characters.isPair(bytes, position) else { return }
             var start = position
             while start > covered, start > position - reach {
                 if bytes[start - 1] < 0x80 {
@@ -124,27 +159,74 @@ enum TextRuns {
             if end - start > minimum { body(start..<end) }
             covered = end
         }
+        if let marked {
+            marked.forEachBlock(Int32(STRONGROOM_MARK_PAIR)) { block in
+                guard marked.isNear(Int32(STRONGROOM_MARK_UTF8), block) else { return }
+                let start = block * BlockMarks.blockBytes
+                for position in start..<min(start + BlockMarks.blockBytes, bytes.count)
+                where bytes[position] & 0xfe == 0xc2 {
+                    visit(position)
+                }
+            }
+            return
+        }
+        guard let base = bytes.baseAddress else { return }
+        // Where each of the two first bytes of a pair comes next.
+        var next = (-1, -1)
+        func following(_ byte: Int32, _ known: Int) -> Int {
+            if known >= covered { return known }
+            guard covered < bytes.count, let hit = memchr(base + covered, byte, bytes.count - covered) else {
+                return .max
+            }
+            return UnsafeRawPointer(hit) - base
+        }
+        while true {
+            next = (following(0xc2, next.0), following(0xc3, next.1))
+            let position = min(next.0, next.1)
+            guard position < bytes.count else { return }
+            visit(position)
+            covered = max(covered, position + 1)
+        }
     }
 
     /// Text in UTF-16 with characters below U+0100, from the byte that is not zero on.
-    static func forEachUTF16(in bytes: UnsafeRawBufferPointer, minimum: Int, _ body: (Range<Int>) -> Void) {
+    static func forEachUTF16(
+        in bytes: UnsafeRawBufferPointer, minimum: Int, _ marked: BlockMarks.Marked?, _ body: (Range<Int>) -> Void
+    ) {
         guard let base = bytes.baseAddress else { return }
         let odd: UInt64 = 0xff00_ff00_ff00_ff00
+        /// Four characters whose other halves are zero, and which are not all zero themselves.
+        @inline(__always) func isText(_ position: Int) -> (isOne: Bool, hasOddZeros: Bool) {
+            let word = base.loadUnaligned(fromByteOffset: position, as: UInt64.self)
+            let hasOddZeros = word & odd == 0
+            return (word != 0 && (hasOddZeros || word & ~odd == 0), hasOddZeros)
+        }
+        var covered = 0
+        func visit(_ position: Int, _ hasOddZeros: Bool) {
+            let (start, end) = extent(of: hasOddZeros ? position : position + 1, in: bytes)
+            if end - start >= 2 * minimum { body(start..<end) }
+            covered = max(end, position)
+        }
+        if let marked {
+            marked.forEachBlock(Int32(STRONGROOM_MARK_UTF16)) { block in
+                let first = block * BlockMarks.blockBytes
+                for position in stride(from: first, to: min(first + BlockMarks.blockBytes, bytes.count - 7), by: 8)
+                where position >= covered {
+                    if case (true, let hasOddZeros) = isText(position) { visit(position, hasOddZeros) }
+                }
+            }
+            return
+        }
         // A run of so many characters has eight bytes that begin at a multiple of this.
-        let stride = minimum >= 12 ? 16 : 8
+        let step = minimum >= 12 ? 16 : 8
         var position = 0
         while position &+ 8 <= bytes.count {
-            let word = base.loadUnaligned(fromByteOffset: position, as: UInt64.self)
-            // Four characters whose other halves are zero, and which are not all zero themselves.
-            let hasOddZeros = word & odd == 0
-            guard word != 0, hasOddZeros || word & ~odd == 0 else {
-                position = position &+ stride
-                continue
+            if case (true, let hasOddZeros) = isText(position) {
+                visit(position, hasOddZeros)
+                position = max(position + step, covered & ~(step - 1))
+            } else {
+                position = position &+ step
             }
-            let first = hasOddZeros ? position : position + 1
-            let (start, end) = extent(of: first, in: bytes)
-            if end - start >= 2 * minimum { body(start..<end) }
-            position = max(position + stride, end & ~(stride - 1))
         }
     }
 

@@ -25,12 +25,7 @@ struct ScanKit: ParsableCommand {
         var needles = try needles.needles()
         var unusable: [String] = []
         if unlock.isGiven || needles.isEmpty {
-            let secret = try unlock.secret()
-            let store = try Store.openWithoutGlobal(
-                at: common.storePath(), keyring: common.keyringPath, with: secret,
-                options: StoreOptions(recovery: .never))
-            defer { try? store.lock() }
-            let found = try StoreNeedles.all(of: store, unlockedWith: secret)
+            let found = try StoreNeedles.read(common, unlock)
             needles += found.needles
             unusable = found.unusable
         }

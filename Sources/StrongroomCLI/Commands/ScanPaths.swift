@@ -55,12 +55,7 @@ struct ScanPaths: ParsableCommand {
         }
         var needles = try needles.needles()
         if unlock.isGiven {
-            let secret = try unlock.secret()
-            let store = try Store.openWithoutGlobal(
-                at: common.storePath(), keyring: common.keyringPath, with: secret,
-                options: StoreOptions(recovery: .never))
-            defer { try? store.lock() }
-            let found = try StoreNeedles.all(of: store, unlockedWith: secret)
+            let found = try StoreNeedles.read(common, unlock)
             needles += found.needles
             for scope in found.unusable { Terminal.note("The keys of \(scope) cannot be read and are not looked for.") }
         }
