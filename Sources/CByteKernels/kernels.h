@@ -60,7 +60,7 @@ static inline uint64_t strongroom_full_bytes(uint64_t mask) {
     return ((mask & 0x7f7f7f7f7f7f7f7fu) + 0x0101010101010101u) & mask & 0x8080808080808080u;
 }
 
-/* Writes a mark for each of `count` blocks of 64 bytes. One byte before the first block and one behind the last are read too. */
+/* Writes a mark for each of `count` blocks of 64 bytes. One byte before the first block and two behind the last are read too. */
 STRONGROOM_KERNEL void strongroom_mark_blocks(
     const uint8_t *bytes, size_t count, const strongroom_byte_classes *classes, uint8_t *marks) {
 #define STRONGROOM_TABLE(half) _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(half)))
@@ -88,8 +88,14 @@ STRONGROOM_KERNEL void strongroom_mark_blocks(
         if (backslash | percent) {
             __m512i next = _mm512_loadu_si512(at + 1);
             __m512i next_high = _mm512_and_si512(_mm512_srli_epi16(next, 4), fifteen);
-            if ((backslash & strongroom_in_class(next, next_high, after_low, after_high)) |
-                (percent & strongroom_in_class(next, next_high, hex_low, hex_high)))
+            uint64_t escapes = backslash & strongroom_in_class(next, next_high, after_low, after_high);
+            uint64_t digits = percent & strongroom_in_class(next, next_high, hex_low, hex_high);
+            if (digits) {
+                __m512i second = _mm512_loadu_si512(at + 2);
+                __m512i second_high = _mm512_and_si512(_mm512_srli_epi16(second, 4), fifteen);
+                escapes |= digits & strongroom_in_class(second, second_high, hex_low, hex_high);
+            }
+            if (escapes)
                 mark |= STRONGROOM_MARK_ESCAPE;
         }
         if (lead) {

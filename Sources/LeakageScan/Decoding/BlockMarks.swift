@@ -33,11 +33,11 @@ final class BlockMarks {
             let base = row.bindMemory(to: UInt8.self).baseAddress, let first = marks.baseAddress
         else { return nil }
         withUnsafePointer(to: Self.classes) { classes in
-            strongroom_mark_blocks(base + Self.blockBytes, count - 2, classes, first + 1)
+            strongroom_mark_blocks(base + Self.blockBytes, count - 3, classes, first + 1)
         }
         first[0] = .max
         first[count - 1] = .max
-        // The last whole block, one byte behind which may be the end of the row.
+        // Right behind this one the row may end.
         first[count - 2] = .max
         for index in 0..<8 { first[count + index] = 0 }
         return Marked(marks: UnsafePointer(first), count: count)
