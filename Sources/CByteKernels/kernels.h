@@ -71,51 +71,44 @@ STRONGROOM_KERNEL void strongroom_mark_blocks(
     const __m512i hex_low = STRONGROOM_TABLE(classes->hex_digit.low), hex_high = STRONGROOM_TABLE(classes->hex_digit.high);
 #undef STRONGROOM_TABLE
     const __m512i fifteen = _mm512_set1_epi8(15);
+    const __m512i backslash = _mm512_set1_epi8('\\'), percent = _mm512_set1_epi8('%');
+    const __m512i all_but_last = _mm512_set1_epi8((char)0xfe), two_leads = _mm512_set1_epi8((char)0xc2);
+    const __m512i upper_two = _mm512_set1_epi8((char)0xc0), continues = _mm512_set1_epi8((char)0x80);
     for (size_t block = 0; block < count; block++) {
         const uint8_t *at = bytes + 64 * block;
         __m512i here = _mm512_loadu_si512(at);
         __m512i high_halves = _mm512_and_si512(_mm512_srli_epi16(here, 4), fifteen);
         uint64_t base64 = strongroom_in_class(here, high_halves, base64_low, base64_high);
         uint64_t list = strongroom_in_class(here, high_halves, list_low, list_high);
-        uint64_t backslash = _mm512_cmpeq_epi8_mask(here, _mm512_set1_epi8('\\'));
-        uint64_t percent = _mm512_cmpeq_epi8_mask(here, _mm512_set1_epi8('%'));
-        uint64_t lead = _mm512_cmpeq_epi8_mask(_mm512_and_si512(here, _mm512_set1_epi8((char)0xfe)), _mm512_set1_epi8((char)0xc2));
+        __m512i next = _mm512_loadu_si512(at + 1), before = _mm512_loadu_si512(at - 1);
+        __m512i next_high = _mm512_and_si512(_mm512_srli_epi16(next, 4), fifteen);
+
+        /* No branch on what random bytes have in every other block: they would be guessed wrong. */
+        uint64_t escapes = _mm512_cmpeq_epi8_mask(here, backslash) & strongroom_in_class(next, next_high, after_low, after_high);
+        uint64_t digits = _mm512_cmpeq_epi8_mask(here, percent) & strongroom_in_class(next, next_high, hex_low, hex_high);
+        uint64_t lead = _mm512_cmpeq_epi8_mask(_mm512_and_si512(here, all_but_last), two_leads);
+        uint64_t led = _mm512_cmpeq_epi8_mask(_mm512_and_si512(before, all_but_last), two_leads);
+        uint64_t continued = _mm512_cmpeq_epi8_mask(_mm512_and_si512(next, upper_two), continues);
+        uint64_t continuing = _mm512_cmpeq_epi8_mask(_mm512_and_si512(here, upper_two), continues);
+        uint64_t ascii = ~(uint64_t)_mm512_movepi8_mask(here);
         uint64_t zero = _mm512_testn_epi8_mask(here, here);
 
-        uint8_t mark = 0;
-        if (strongroom_full_bytes(base64)) mark |= STRONGROOM_MARK_BASE64;
-        if (strongroom_full_bytes(list & (list >> 8) & 0x00ff00ff00ff00ffu)) mark |= STRONGROOM_MARK_LIST;
-        if (backslash | percent) {
-            __m512i next = _mm512_loadu_si512(at + 1);
-            __m512i next_high = _mm512_and_si512(_mm512_srli_epi16(next, 4), fifteen);
-            uint64_t escapes = backslash & strongroom_in_class(next, next_high, after_low, after_high);
-            uint64_t digits = percent & strongroom_in_class(next, next_high, hex_low, hex_high);
-            if (digits) {
-                __m512i second = _mm512_loadu_si512(at + 2);
-                __m512i second_high = _mm512_and_si512(_mm512_srli_epi16(second, 4), fifteen);
-                escapes |= digits & strongroom_in_class(second, second_high, hex_low, hex_high);
-            }
-            if (escapes)
-                mark |= STRONGROOM_MARK_ESCAPE;
+        uint64_t pairs = lead & continued;
+        uint64_t utf8 = strongroom_full_bytes(ascii | pairs | (continuing & led));
+        /* The zeros of every other byte fill the gaps of the others. */
+        uint64_t utf16 = (strongroom_full_bytes(zero | 0x5555555555555555u) | strongroom_full_bytes(zero | 0xaaaaaaaaaaaaaaaau)) &
+                         ~strongroom_full_bytes(zero);
+        if (digits) {
+            __m512i second = _mm512_loadu_si512(at + 2);
+            __m512i second_high = _mm512_and_si512(_mm512_srli_epi16(second, 4), fifteen);
+            escapes |= digits & strongroom_in_class(second, second_high, hex_low, hex_high);
         }
-        if (lead) {
-            const __m512i upper_two = _mm512_set1_epi8((char)0xc0), continues = _mm512_set1_epi8((char)0x80);
-            __m512i next = _mm512_loadu_si512(at + 1), before = _mm512_loadu_si512(at - 1);
-            uint64_t continued = _mm512_cmpeq_epi8_mask(_mm512_and_si512(next, upper_two), continues);
-            if (lead & continued) mark |= STRONGROOM_MARK_PAIR;
-            uint64_t continuing = _mm512_cmpeq_epi8_mask(_mm512_and_si512(here, upper_two), continues);
-            uint64_t led = _mm512_cmpeq_epi8_mask(_mm512_and_si512(before, _mm512_set1_epi8((char)0xfe)), _mm512_set1_epi8((char)0xc2));
-            uint64_t good = ~(uint64_t)_mm512_movepi8_mask(here) | (lead & continued) | (continuing & led);
-            if (strongroom_full_bytes(good)) mark |= STRONGROOM_MARK_UTF8;
-        } else {
-            if (strongroom_full_bytes(~(uint64_t)_mm512_movepi8_mask(here))) mark |= STRONGROOM_MARK_UTF8;
-        }
-        if (zero) {
-            /* The zeros of every other byte fill the gaps of the others. */
-            uint64_t odd = strongroom_full_bytes(zero | 0x5555555555555555u);
-            uint64_t even = strongroom_full_bytes(zero | 0xaaaaaaaaaaaaaaaau);
-            if ((odd | even) & ~strongroom_full_bytes(zero)) mark |= STRONGROOM_MARK_UTF16;
-        }
+        uint8_t mark = (strongroom_full_bytes(base64) != 0) * STRONGROOM_MARK_BASE64;
+        mark |= (strongroom_full_bytes(list & (list >> 8) & 0x00ff00ff00ff00ffu) != 0) * STRONGROOM_MARK_LIST;
+        mark |= (escapes != 0) * STRONGROOM_MARK_ESCAPE;
+        mark |= (pairs != 0) * STRONGROOM_MARK_PAIR;
+        mark |= (utf8 != 0) * STRONGROOM_MARK_UTF8;
+        mark |= (utf16 != 0) * STRONGROOM_MARK_UTF16;
         marks[block] = mark;
     }
 }
