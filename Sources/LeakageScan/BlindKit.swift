@@ -188,21 +188,38 @@ struct BlindWindow: Sendable {
         return UInt16(truncatingIfNeeded: x >> 48)
     }
 
-    /// The fingerprint of the window that begins at a byte, in its canonical direction.
-    func tag(_ bytes: UnsafeRawBufferPointer, at position: Int) throws -> [UInt8] {
-        // Differences of a key are as good as the key.
-        let window = try SecretBytes(count: Self.differences) { window in
-            for index in 0..<Self.differences { window[index] = bytes[position + index] ^ bytes[position + index + 1] }
-            let middle = UInt64(littleEndian: window.loadUnaligned(fromByteOffset: Self.middle, as: UInt64.self))
-            if middle > middle.byteSwapped {
-                for index in 0..<Self.differences / 2 { window.swapAt(index, Self.differences - 1 - index) }
-            }
-        }
+    /// Writes the differences of the window that begins at a byte, in their canonical direction.
+    private static func write(
+        _ bytes: UnsafeRawBufferPointer, at position: Int, into window: UnsafeMutableRawBufferPointer
+    ) {
+        for index in 0..<differences { window[index] = bytes[position + index] ^ bytes[position + index + 1] }
+        let middle = UInt64(littleEndian: window.loadUnaligned(fromByteOffset: Self.middle, as: UInt64.self))
+        guard middle > middle.byteSwapped else { return }
+        for index in 0..<differences / 2 { window.swapAt(index, differences - 1 - index) }
+    }
+
+    /// The fingerprint of a canonical window.
+    private func tag(of window: UnsafeRawBufferPointer) throws -> [UInt8] {
         let digest = try SHA256()
         try Array("strongroom/blind-kit/window/v1".utf8).withUnsafeBytes { try digest.update($0) }
         try salt.withUnsafeBytes { try digest.update($0) }
-        try window.withUnsafeBytes { try digest.update($0) }
+        try digest.update(window)
         return Array(try digest.finish().prefix(Self.tagBytes))
+    }
+
+    /// The fingerprint of the window that begins at a byte of a key: its differences are as good as the key.
+    private func tag(ofKey bytes: UnsafeRawBufferPointer, at position: Int) throws -> [UInt8] {
+        let window = try SecretBytes(count: Self.differences) { Self.write(bytes, at: position, into: $0) }
+        return try window.withUnsafeBytes { try tag(of: $0) }
+    }
+
+    /// The fingerprint of the window that begins at a byte of a file.
+    func tag(ofFile bytes: UnsafeRawBufferPointer, at position: Int) throws -> [UInt8] {
+        try withUnsafeTemporaryAllocation(byteCount: Self.differences, alignment: 8) { window in
+            defer { window.initializeMemory(as: UInt8.self, repeating: 0) }
+            Self.write(bytes, at: position, into: window)
+            return try tag(of: UnsafeRawBufferPointer(window))
+        }
     }
 
     /// The entries of a key.
@@ -222,7 +239,7 @@ struct BlindWindow: Sendable {
                     entries.append(
                         BlindKit.Entry(
                             key: key, form: form.form, filter: Hex.encode([UInt8(filter >> 8), UInt8(filter & 0xff)]),
-                            tag: Hex.encode(try tag(row, at: offset))))
+                            tag: Hex.encode(try tag(ofKey: row, at: offset))))
                 }
             }
         }
@@ -266,7 +283,7 @@ final class BlindMatcher: Sendable {
                 let next = base.loadUnaligned(fromByteOffset: at + 1, as: UInt64.self)
                 let filter = window.filter(BlindWindow.canonical(UInt64(littleEndian: here ^ next)))
                 guard filters[Int(filter >> 6)] >> UInt64(filter & 63) & 1 == 1,
-                    let tag = try? window.tag(bytes, at: position), let entry = entries[tag]
+                    let tag = try? window.tag(ofFile: bytes, at: position), let entry = entries[tag]
                 else { continue }
                 let end = position + BlindWindow.differences + 1
                 if let last, last.key == entry.key, position < last.end + 8 { continue }
