@@ -203,6 +203,30 @@ import Testing
 
     // MARK: Snapshots
 
+    /// The newest snapshot is bad and the one before is good, and the recovery is cut at every point.
+    @Test func aRecoveryFromTheSecondSnapshotIsInterrupted() async throws {
+        let first = try drill.contents()
+        for _ in 0..<2 {
+            try await drill.takeSnapshot()
+            try drill.write()
+        }
+        let newest = try #require(try DurableFiles.names(in: drill.files.backups).filter { $0.hasSuffix(".db") }.max())
+        try flip(5, in: drill.files.backups.appending(newest))
+        for page in 3...6 { try zero(page) }
+        let limit = CrashEnumerator.sampleSize == .max ? Int.max : 12
+        let outcome = try await StoreCrashes.enumerate("the second snapshot", in: drill.directory, limit: limit) {
+            let store = try open(.never)
+            #expect(try await store.repair(drill.scope, acceptingLoss: true)?.plan.action == .restore)
+            try store.lock()
+        } check: { again, _ in
+            _ = try await again.repair(drill.scope, acceptingLoss: true)
+            let contents = try DrillStore.contents(of: again, drill.info)
+            #expect(contents == first)
+            return "done"
+        }
+        #expect(Set(outcome.keys) == ["done"])
+    }
+
     private enum State: CaseIterable { case none, noDirectory, allBad, newestBad }
 
     @Test(arguments: State.allCases) private func whicheverSnapshotIsGood(state: State) async throws {

@@ -223,6 +223,65 @@ private struct CrashedStore {
         #expect(try quarantined("profile.db", drill) == crashed.main)
     }
 
+    // MARK: Interrupted
+
+    private static let states = CrashEnumerator.sampleSize == .max ? .max : 12
+
+    /// Rows as whoever has the store open finds them.
+    private func rows(_ store: Store, _ drill: DrillStore) throws -> Int {
+        let profile = try store.openProfile(drill.info)
+        defer { try? profile.close() }
+        return try profile.database.read { db in
+            #expect(try String.fetchAll(db, sql: "PRAGMA integrity_check") == ["ok"])
+            return try Int.fetchOne(db, sql: "SELECT count(*) FROM later") ?? 0
+        }
+    }
+
+    /// A page, a frame's header and the WAL's header, each damaged, and the recovery cut at every point: whoever comes next does it,
+    /// or finds it done.
+    @Test(arguments: ["page", "frame header", "header"]) func aRecoveryIsInterrupted(damage: String) async throws {
+        let number = crashed.frames.count / 2
+        let frame = 32 + number * CrashedStore.frameLength
+        let offset = damage == "page" ? frame + 24 + 500 : damage == "frame header" ? frame + 8 : 17
+        let expected = crashed.rows(after: damage == "page" ? crashed.kept(without: number) : crashed.frames.count)
+        let drill = try damaged { $0[offset] ^= 1 }
+        let outcome = try await StoreCrashes.enumerate(
+            "a WAL with a damaged \(damage)", in: drill.directory, limit: Self.states
+        ) {
+            let store = try drill.test.open()
+            #expect(try await store.repair(drill.scope, acceptingLoss: true) != nil)
+            try store.lock()
+        } check: { again, _ in
+            _ = try await again.repair(drill.scope, acceptingLoss: true)
+            let found = try rows(again, drill)
+            #expect(found == expected)
+            return "done"
+        }
+        #expect(Set(outcome.keys) == ["done"])
+        #expect(try drill.laterRows() == expected)
+    }
+
+    /// An operator's decision about a WAL, cut at every point, and taken again.
+    @Test(arguments: Store.WALDecision.allCases) func aDecisionIsInterrupted(decision: Store.WALDecision) async throws {
+        let drill = try crashed.drill.copy()
+        try DurableFiles.remove(#require(drill.files.openMark))
+        let expected = crashed.rows(after: decision == .with ? crashed.frames.count : 0)
+        let outcome = try await StoreCrashes.enumerate(
+            "repair --\(decision.rawValue)-wal", in: drill.directory, limit: Self.states
+        ) {
+            let store = try drill.test.open()
+            try await store.settleWAL(of: drill.scope, decision)
+            try store.lock()
+        } check: { again, _ in
+            let code = await code { try await again.settleWAL(of: drill.scope, decision) }
+            #expect([nil, "wal_not_in_question"].contains(code))
+            let found = try rows(again, drill)
+            #expect(found == expected)
+            return code ?? "done again"
+        }
+        #expect(outcome["done again"] ?? 0 > 0)
+    }
+
     private func quarantined(_ name: String, _ drill: DrillStore) throws -> [UInt8] {
         let kept = try #require(try drill.files.quarantines().last)
         #expect(kept.kind == .wal)
