@@ -68,8 +68,7 @@ let rooms: [Target] = [
     .target(
         name: "LeakageScan",
         dependencies: [
-            "CByteKernels", "CLibarchive", "CLinux", "CryptoPrimitives", "DurableFiles", "ErrorReporting", "Secrets",
-            system,
+            "CByteKernels", "CLibarchive", "CryptoPrimitives", "DurableFiles", "ErrorReporting", "Secrets", system,
         ],
         swiftSettings: strict + optimised),
     .executableTarget(

@@ -31,7 +31,7 @@ struct BlockStatistics {
     private var window = 0
 
     init(length: Int) {
-        bytesPerCell = max(CiphertextBlocks.bytes, (length + Self.cells - 1) / Self.cells)
+        bytesPerCell = max(CiphertextCheck.blockBytes, (length + Self.cells - 1) / Self.cells)
         deviations = [Double](repeating: 0, count: max(1, (length + bytesPerCell - 1) / bytesPerCell))
     }
 
@@ -116,10 +116,6 @@ struct BlockStatistics {
     func map(of file: String) -> EntropyMap {
         EntropyMap(file: file, bytesPerCell: bytesPerCell, deviations: deviations.map { ($0 * 100).rounded() / 100 })
     }
-}
-
-enum CiphertextBlocks {
-    static let bytes = 4_096
 }
 
 /// Pearson's chi-square test on the 256 values of a byte.

@@ -10,6 +10,8 @@ struct CiphertextCheck {
     private let file: OpenedFile
     private let collector: Collector
 
+    /// What is tested at once, in bytes.
+    static let blockBytes = 4_096
     /// How improbable something must be in ciphertext, for a whole file, before it is reported: once in a million files.
     static let improbability = 1e-6
     fileprivate static let sqliteMagic = Array("SQLite format 3\0".utf8)
@@ -90,7 +92,7 @@ private struct CiphertextLayout {
     /// Whether it is a SQLite database from its first byte on.
     let beginsInTheClear: Bool
 
-    static let blockBytes = 4_096
+    private static let blockBytes = CiphertextCheck.blockBytes
     private static let journalMagic: [UInt8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7]
 
     init(_ file: OpenedFile) throws {

@@ -35,14 +35,6 @@ public enum ScanRule: String, Sendable, Codable, CaseIterable {
         case .repeatedBlocks: "The same sixteen bytes stand here more than once, which ciphertext never has."
         }
     }
-
-    /// Whether it is about plaintext where ciphertext is expected.
-    public var isAboutPlaintext: Bool {
-        switch self {
-        case .keyMaterial, .passphrase, .keySchedule, .secretInName: false
-        case .sqliteHeader, .treePage, .unevenBytes, .printableRun, .repeatedBlocks: true
-        }
-    }
 }
 
 /// Where something stands.

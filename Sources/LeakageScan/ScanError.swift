@@ -14,8 +14,6 @@ public struct ScanError: ReportableError, Equatable {
         /// A line of a needle file that is neither `hex:` nor `text:`.
         case needleFileMalformed(line: Int)
         case tooManyNeedles(limit: Int)
-        /// There is nothing to look for: no needles, and no rule that works without.
-        case nothingToLookFor
         /// A blind kit that breaks its format.
         case kitMalformed
         /// Written by a newer program.
@@ -60,7 +58,6 @@ public struct ScanError: ReportableError, Equatable {
         case .needleNameInvalid: "needle_name_invalid"
         case .needleFileMalformed: "needle_file_malformed"
         case .tooManyNeedles: "too_many_needles"
-        case .nothingToLookFor: "nothing_to_look_for"
         case .kitMalformed: "kit_malformed"
         case .kitVersionUnsupported: "kit_version_unsupported"
         case .kitWouldBeEmpty: "kit_would_be_empty"
@@ -90,7 +87,6 @@ public struct ScanError: ReportableError, Equatable {
         case .needleNameInvalid: "the name of a secret has a character that is not allowed, or is too long"
         case .needleFileMalformed(let line): "line \(line) of the needle file is not one of a needle file"
         case .tooManyNeedles(let limit): "there are more than \(limit) secrets to look for"
-        case .nothingToLookFor: "there is nothing to look for"
         case .kitMalformed: "the kit breaks its format"
         case .kitVersionUnsupported: "the kit was written by a newer program"
         case .kitWouldBeEmpty: "no fingerprint can be made of any of these secrets"
@@ -110,7 +106,6 @@ public struct ScanError: ReportableError, Equatable {
         case .needleFileMalformed:
             "write one secret a line, as hex:DIGITS or text:WORDS; a file of raw bytes is one secret"
         case .tooManyNeedles: "scan for the keys of fewer profiles at a time"
-        case .nothingToLookFor: "unlock a store, or give --needle-file, --kit or --expect-ciphertext"
         case .kitMalformed: "copy it again, or make another one with 'strongroom scan kit'"
         case .kitVersionUnsupported: "use that program"
         case .kitWouldBeEmpty: "a kit is for random keys of 32 bytes or more; passphrases can be guessed from one"

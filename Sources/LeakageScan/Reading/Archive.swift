@@ -55,7 +55,7 @@ struct ArchiveScan {
         guard depth <= options.archiveDepth else { return collector.add(.archiveTooDeep, artifact) }
         collector.count { $0.archives += 1 }
         let feed = Feed(source)
-        guard let archive = archive_read_new() else { throw ScanError(.cancelled) }
+        guard let archive = archive_read_new() else { return collector.add(.unreadable, artifact) }
         defer { archive_read_free(archive) }
         Self.allow(kind, archive)
         // The callbacks end with the archive, before the feed does.
@@ -67,6 +67,7 @@ struct ArchiveScan {
             return archive_read_open1(archive)
         }
         defer { withExtendedLifetime(feed) {} }
+        if let error = feed.error { throw error }
         guard opened == ARCHIVE_OK else { return collector.add(.archiveDamaged, artifact) }
         try entries(of: archive, artifact, depth)
         if let error = feed.error { throw error }
