@@ -71,6 +71,16 @@ extension Store {
         try makeProfile(named: name) { _ in }.info
     }
 
+    /// Gives a profile another name; only the registry knows it, so the profile may be open. ``Profile/info`` of one that is open
+    /// goes on saying what it was called when it was opened.
+    ///
+    /// - Throws: `StrongroomError` where the name is another profile's or no name, or there is no such profile; nothing is changed then.
+    @discardableResult
+    public func renameProfile(_ id: ProfileID, to name: String) throws -> ProfileInfo {
+        let name = try ProfileName(name)
+        return try withGlobal { try $0.write { try ProfileRegistry.rename(id, to: name, $0) } }
+    }
+
     /// Makes a profile, lets `fill` put something into its database, and registers it last.
     func makeProfile<Filling>(
         named name: String, fill: (OpenDatabase<DatabaseQueue>) throws -> Filling

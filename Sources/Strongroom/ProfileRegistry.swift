@@ -75,6 +75,17 @@ enum ProfileRegistry {
             ])
     }
 
+    /// - Throws: `StrongroomError.profileExists` where another profile has the name, `.profileNotFound`.
+    static func rename(_ id: ProfileID, to name: ProfileName, _ db: Database) throws -> ProfileInfo {
+        let holder = try find(name, db)
+        guard holder == nil || holder?.id == id else { throw StrongroomError(.profileExists) }
+        try db.execute(
+            sql: "UPDATE \(table) SET name = ?, name_key = ? WHERE id = ?",
+            arguments: [name.description, name.key, id.description])
+        guard let info = try find(id, db) else { throw StrongroomError(.profileNotFound) }
+        return info
+    }
+
     static func remove(_ id: ProfileID, _ db: Database) throws {
         try db.execute(sql: "DELETE FROM \(table) WHERE id = ?", arguments: [id.description])
     }

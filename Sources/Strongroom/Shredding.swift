@@ -61,6 +61,22 @@ extension Store {
         }
     }
 
+    /// Shreds a profile, and then removes its files, snapshots and quarantined databases among them: for the person who wants it gone.
+    /// Its certificates and its envelope without keys stay in the keyring. Interrupted, it goes on when it is called again.
+    ///
+    /// - Parameter id: the profile, which nobody may have open.
+    /// - Returns: what the shredding did; the files that it counts are gone.
+    /// - Throws: as ``shredProfile(_:isDryRun:)``; `DurableFilesError` where a file cannot be removed: no key opens it any more.
+    @discardableResult
+    public func deleteProfile(_ id: ProfileID) async throws -> ShredReport {
+        let report = try await shredProfile(id)
+        try await BlockingWork.run {
+            let directory = DatabaseFiles(.profile(id), in: self.directory).directory
+            if try StrictFiles.exists(directory) { try DurableFiles.removeTree(directory) }
+        }
+        return report
+    }
+
     /// When the keyring was last backed up, and its sequence then.
     func lastBackup() throws -> (date: Date, sequence: Int)? {
         try withGlobal { try $0.read { try ProfileRegistry.lastBackup($0) } }

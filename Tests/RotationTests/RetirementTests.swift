@@ -188,6 +188,29 @@ import Testing
         #expect(try again.diagnostics().posture.unregisteredProfiles == 1)
     }
 
+    @Test func aDeletedProfileLeavesNothingButItsCertificate() async throws {
+        let sample = try RotationStore()
+        _ = try await sample.store.createSnapshot(of: sample.scope)
+        let directory = sample.test.databaseFile(sample.info).removingLastComponent()
+        let profile = try sample.store.openProfile(sample.info)
+        #expect(await code { try await sample.store.deleteProfile(sample.info.id) } == "profile_in_use")
+        #expect(try sample.store.profiles() == [sample.info])
+        try profile.close()
+
+        // One that was shredded already goes too, and a second time is no error.
+        _ = try await sample.store.shredProfile(sample.info.id)
+        #expect(try StrictFiles.exists(directory))
+        for _ in 1...2 { try await sample.store.deleteProfile(sample.info.id) }
+        #expect(try !StrictFiles.exists(directory))
+        #expect(try sample.store.profiles().isEmpty)
+        #expect(try sample.store.diagnostics().posture.unregisteredProfiles == 0)
+        #expect(code { _ = try sample.store.openProfile(sample.info) } == "database_missing")
+        let certificate = sample.store.keyring.directory.appending("certificates").appending("\(sample.scope)-1.json")
+        #expect(try sample.store.certificate(at: certificate).outcome == .shredded)
+        // The name is free again.
+        try sample.store.createProfile(named: sample.info.name)
+    }
+
     @Test func anOlderRegistryDoesNotListAShreddedProfile() async throws {
         let sample = try RotationStore()
         let registry = try await sample.store.createSnapshot(of: .global)

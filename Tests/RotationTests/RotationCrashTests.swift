@@ -241,7 +241,7 @@ import Testing
                 await code {
                     let report = try await sample.store.retireDataKeys(of: [sample.scope], destroying: true)
                     if let failure = report.failed.first { throw StoredFailure(code: failure.code) }
-                    _ = try await sample.store.shredProfile(info.id)
+                    try await sample.store.deleteProfile(info.id)
                 }
             }
             #expect(try sample.envelope().dataKeys.last?.state == .active)
@@ -249,8 +249,9 @@ import Testing
             let isListed = try sample.store.profiles().contains { $0.id == info.id }
             if outcome == nil { #expect(!isListed) }
             if !isListed { #expect(try sample.store.keyring.envelope(for: scope).isShredded) }
-            _ = try await sample.store.shredProfile(info.id)
+            try await sample.store.deleteProfile(info.id)
             #expect(try sample.store.profiles().count == 1)
+            #expect(try !StrictFiles.exists(sample.test.databaseFile(info).removingLastComponent()))
         }
         #expect(failed >= 60)
     }

@@ -77,6 +77,27 @@ import Testing
         #expect(try TestFiles.tree(test.path.appending("profiles")).allSatisfy { $0.string.contains("prof_") })
     }
 
+    @Test func aProfileIsRenamedWhileItIsOpen() throws {
+        let test = try TestStore()
+        let info = try test.makeProfile(named: "Work")
+        let store = try test.open()
+        let other = try store.createProfile(named: "Home")
+        let profile = try store.openProfile(info)
+        #expect(try store.renameProfile(info.id, to: "Büro").name == "Büro")
+        #expect(try store.profile("büro").id == info.id)
+        #expect(code { _ = try store.profile("Work") } == "profile_not_found")
+        #expect(try profile.database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM t") } == 300)
+        // Its own name in another case is no other profile's.
+        #expect(try store.renameProfile(info.id, to: "BÜRO").name == "BÜRO")
+        #expect(code { try store.renameProfile(info.id, to: "hOME") } == "profile_exists")
+        #expect(code { try store.renameProfile(info.id, to: "a/b") } == "profile_name_invalid")
+        #expect(code { try store.renameProfile(ProfileID.random(), to: "New") } == "profile_not_found")
+        #expect(try store.profiles().map(\.name) == ["BÜRO", "Home"])
+        #expect(try store.profile("Home") == other)
+        try store.lock()
+        #expect(code { try store.renameProfile(info.id, to: "Late") } == "store_locked")
+    }
+
     @Test func whatIsNotThereIsNotFound() throws {
         let test = try TestStore()
         let store = try test.open()
