@@ -9,8 +9,8 @@ import Strongroom
 
 /// Why a secret could not be read.
 enum SecretInputError: ReportableError {
-    case descriptorUnreadable
     case commandFailed
+    case outputUnwritable
     case noTerminal
     case passphrasesDiffer
     case cancelled
@@ -19,8 +19,8 @@ enum SecretInputError: ReportableError {
 
     var code: String {
         switch self {
-        case .descriptorUnreadable: "passphrase_descriptor_unreadable"
         case .commandFailed: "passphrase_command_failed"
+        case .outputUnwritable: "output_unwritable"
         case .noTerminal: "no_terminal"
         case .passphrasesDiffer: "passphrases_differ"
         case .cancelled: "cancelled"
@@ -29,12 +29,18 @@ enum SecretInputError: ReportableError {
         }
     }
 
-    var category: ErrorCategory { self == .cancelled ? .incomplete : .usage }
+    var category: ErrorCategory {
+        switch self {
+        case .cancelled: .incomplete
+        case .outputUnwritable: .system
+        default: .usage
+        }
+    }
 
     var summary: String {
         switch self {
-        case .descriptorUnreadable: "the passphrase could not be read from the file descriptor"
         case .commandFailed: "the passphrase command failed"
+        case .outputUnwritable: "the recovery key could not be written to standard output"
         case .noTerminal: "there is no terminal to ask for a passphrase on"
         case .passphrasesDiffer: "the two passphrases are not the same"
         case .cancelled: "it was cancelled; nothing was changed"
@@ -45,7 +51,7 @@ enum SecretInputError: ReportableError {
 
     var hint: String {
         switch self {
-        case .descriptorUnreadable: "open it in the shell, as in --passphrase-fd 3 3< FILE"
+        case .outputUnwritable: "make another one: of this one, a part may have been written"
         case .commandFailed: "run the command by itself and see what it says"
         case .noTerminal: "use --key-file, --passphrase-fd, --passphrase-command or --credential"
         case .passphrasesDiffer, .cancelled: "try again"
@@ -60,10 +66,7 @@ enum SecretInput {
 
     /// What a file descriptor gives until its end, without a line end at the end.
     static func passphrase(descriptor: Int32) throws -> SecretBytes {
-        try SecretBytes(capacity: maximumBytes) { buffer in
-            guard let count = readAll(descriptor, into: buffer) else { throw SecretInputError.descriptorUnreadable }
-            return withoutLineEnd(buffer, count)
-        }
+        try SecretBytes(readingFrom: descriptor, capacity: maximumBytes)
     }
 
     /// What a file of ours holds that is closed to others.
@@ -79,14 +82,11 @@ enum SecretInput {
         let pipe = Pipe()
         process.standardOutput = pipe
         do { try process.run() } catch { throw SecretInputError.commandFailed }
-        let secret = try SecretBytes(capacity: maximumBytes) { buffer in
-            let count = readAll(pipe.fileHandleForReading.fileDescriptor, into: buffer)
-            try? pipe.fileHandleForReading.close()
-            process.waitUntilExit()
-            guard let count, process.terminationReason == .exit, process.terminationStatus == 0 else {
-                throw SecretInputError.commandFailed
-            }
-            return withoutLineEnd(buffer, count)
+        let secret = try passphrase(descriptor: pipe.fileHandleForReading.fileDescriptor)
+        try? pipe.fileHandleForReading.close()
+        process.waitUntilExit()
+        guard process.terminationReason == .exit, process.terminationStatus == 0 else {
+            throw SecretInputError.commandFailed
         }
         return secret
     }
@@ -145,24 +145,5 @@ enum SecretInput {
         }
         guard !name.isEmpty, !name.contains("/"), name != ".", name != ".." else { throw .credentialNameInvalid }
         return FilePath(directory).appending(name)
-    }
-
-    private static func readAll(_ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Int? {
-        var count = 0
-        while count < buffer.count {
-            let step = read(descriptor, buffer.baseAddress.map { $0 + count }, buffer.count - count)
-            if step < 0, errno == EINTR { continue }
-            if step < 0 { return nil }
-            if step == 0 { break }
-            count += step
-        }
-        return count
-    }
-
-    private static func withoutLineEnd(_ buffer: UnsafeMutableRawBufferPointer, _ count: Int) -> Int {
-        var count = count
-        if count > 0, buffer[count - 1] == UInt8(ascii: "\n") { count -= 1 }
-        if count > 0, buffer[count - 1] == UInt8(ascii: "\r") { count -= 1 }
-        return count
     }
 }

@@ -60,7 +60,7 @@ extension Terminal {
             var written = 0
             while written < bytes.count {
                 let step = Glibc.write(STDOUT_FILENO, bytes.baseAddress.map { $0 + written }, bytes.count - written)
-                guard step > 0 else { throw SecretInputError.descriptorUnreadable }
+                guard step > 0 else { throw SecretInputError.outputUnwritable }
                 written += step
             }
         }
