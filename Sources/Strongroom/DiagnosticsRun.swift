@@ -10,16 +10,16 @@ import Secrets
 import Snapshots
 
 extension Store {
-    /// Looks at the global database and one profile without opening either: every page is authenticated, and SQLite checks what is
-    /// healthy.
+    /// Looks at the global database and one profile: every page is authenticated, and SQLite checks what is healthy. A profile that this
+    /// process has open is looked at through its connections (``Profile/diagnostics(now:)``); everything else without being opened.
     ///
-    /// A profile that is open elsewhere is looked at all the same; pages that are being written at that moment may then show as
-    /// damaged, so it is looked at again before that is said. Of a profile that this process has open, ``Profile/diagnostics(now:)``
-    /// says more.
+    /// A profile that another process has open is looked at all the same; pages that are being written at that moment may then show as
+    /// damaged, so it is looked at again before that is said.
     ///
     /// - Throws: `StrongroomError.storeLocked`. What is wrong with a database is said in the result.
     public func diagnostics(profile: ProfileID? = nil, now: Date = Date()) throws -> Diagnostics {
-        try diagnostics(profile: profile.map { DiagnosisOfOne(self, .profile($0), now).atRest() }, now)
+        if let open = profile.flatMap({ openProfile($0) }) { return try open.diagnostics(now: now) }
+        return try diagnostics(profile: profile.map { DiagnosisOfOne(self, .profile($0), now).atRest() }, now)
     }
 
     fileprivate func diagnostics(profile: Diagnostics.DatabaseState?, _ now: Date) throws -> Diagnostics {
