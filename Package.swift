@@ -71,6 +71,11 @@ let rooms: [Target] = [
             "CByteKernels", "CLibarchive", "CryptoPrimitives", "DurableFiles", "ErrorReporting", "Secrets", system,
         ],
         swiftSettings: strict + optimised),
+    // The reference application sees what any app sees of the store: its public API and GRDB.
+    .target(name: "Rehearsal", dependencies: ["Strongroom", grdb, logging], swiftSettings: strict),
+    .executableTarget(
+        name: "RehearsalService", dependencies: ["Rehearsal", "Strongroom", arguments, logging],
+        swiftSettings: strict),
     .executableTarget(
         name: "StrongroomCLI",
         dependencies: [
@@ -124,6 +129,7 @@ let package = Package(
     products: [
         .library(name: "Strongroom", targets: ["Strongroom"]),
         .executable(name: "strongroom", targets: ["StrongroomCLI"]),
+        .executable(name: "rehearsal", targets: ["RehearsalService"]),
     ],
     dependencies: [
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
