@@ -172,6 +172,10 @@ let package = Package(
         tests(
             "RecoveryTests",
             ["DurableFiles", "Keyring", "PageCipher", "Secrets", "Snapshots", "Strongroom", "TestHelper", grdb]),
+        tests("RehearsalTests", ["Rehearsal", "Strongroom", grdb]),
+        .testTarget(
+            name: "RehearsalServiceTests", dependencies: ["TestSupport", "RehearsalService", "Strongroom"],
+            exclude: ["client.py"], swiftSettings: strict),
         tests("LeakageScanTests", ["CryptoPrimitives", "DurableFiles", "LeakageScan", "Secrets", system]),
         tests("DocsTests", ["Keyring", "StrongroomCLI", "Strongroom", grdb]),
         .testTarget(

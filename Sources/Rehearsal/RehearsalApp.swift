@@ -19,7 +19,7 @@ public struct ProfileSummary: Sendable, Hashable, Codable {
 /// ```swift
 /// let app = try RehearsalApp(store: "/home/me/store", unlockedWith: .keyFile("/media/me/key"))
 /// _ = try await app.switchProfile(to: app.createProfile(named: "Me").id)
-/// let project = try await app.runs().createProject(NewProject(title: "My talk"), at: Date())
+/// let project = try await app.runs().createProject(NewProject(titled: "My talk"), at: Date())
 /// try await app.close()
 /// ```
 public actor RehearsalApp {

@@ -72,7 +72,10 @@ public enum Coach {
     public static func calendar(timeZone: String? = nil) throws(RehearsalError) -> Calendar {
         var calendar = Calendar(identifier: .iso8601)
         if let timeZone {
-            guard let zone = TimeZone(identifier: timeZone) else { throw RehearsalError(.timeZoneUnknown) }
+            // Foundation finds some names by what stands before a NUL.
+            guard !timeZone.utf8.contains(0), let zone = TimeZone(identifier: timeZone) else {
+                throw RehearsalError(.timeZoneUnknown)
+            }
             calendar.timeZone = zone
         }
         return calendar

@@ -111,13 +111,16 @@ enum SensitiveText {
         }
     }
 
-    /// 16 bytes or more as hexadecimal digits, with or without `:` or `-` between bytes. A UUID is a name and no key, and what has few
-    /// different digits is padding.
+    /// 16 bytes or more as hexadecimal digits, with or without `:` or `-` between bytes. A UUID is a name and no key, what has few different
+    /// digits is padding, and without a letter it is a number.
     private static func hasHexKey(_ word: Substring) -> Bool {
         if UUID(uuidString: String(word)) != nil { return false }
         var digits: [UInt8] = []
         var separators = 0
-        func isKey() -> Bool { digits.count >= 32 && Set(digits).count >= 8 && separators <= digits.count / 2 }
+        func isKey() -> Bool {
+            digits.count >= 32 && Set(digits).count >= 8 && digits.contains { $0 > UInt8(ascii: "9") }
+                && separators <= digits.count / 2
+        }
         for byte in word.lowercased().utf8 {
             switch byte {
             case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"): digits.append(byte)
@@ -131,25 +134,25 @@ enum SensitiveText {
         return isKey()
     }
 
-    /// 16 bytes or more as base64: upper and lower case and digits in no order. `/` divides paths more often than it is a digit, but
-    /// for what is as long as a key of 32 or 64 bytes.
+    /// 16 bytes or more as base64: upper and lower case and digits in no order. `/` divides paths more often than it is a digit, but for
+    /// what is exactly as long as a usual key.
     private static func hasBase64Key(_ word: Substring) -> Bool {
-        let trimmed = word.utf8.split(separator: UInt8(ascii: "."))
-        for part in trimmed {
-            let whole = part.allSatisfy { classOf($0) != nil }
-            if whole, [43, 44, 86, 88].contains(part.count), isMixed(Array(part)) { return true }
-            for run in part.split(whereSeparator: { classOf($0) == nil || $0 == UInt8(ascii: "/") })
-            where run.count >= 22 && isMixed(Array(run)) { return true }
+        word.utf8.split(separator: UInt8(ascii: ".")).contains { part in
+            let isWhole = part.allSatisfy { classOf($0) != nil }
+            if isWhole, [22, 32, 43, 44, 86, 88].contains(part.count), isMixed(Array(part)) { return true }
+            return part.split(whereSeparator: { classOf($0) == nil || $0 == UInt8(ascii: "/") })
+                .contains { $0.count >= 22 && isMixed(Array($0)) }
         }
-        return false
     }
 
-    /// Random base64 goes from one kind of digit to another two times in three, words now and then.
+    /// Random base64 goes from one kind of digit to another two times in three, words now and then, and words run together or divided
+    /// by `/` a bit more often.
     private static func isMixed(_ bytes: [UInt8]) -> Bool {
         let classes = bytes.compactMap(classOf)
+        guard classes.contains(0), classes.contains(1) else { return false }
         let changes = zip(classes, classes.dropFirst()).count { $0 != $1 }
-        let hasDigit = bytes.count >= 40 || classes.contains(2)
-        return classes.contains(0) && classes.contains(1) && hasDigit && changes * 3 >= classes.count
+        let isLikeWords = !classes.contains(2) || bytes.contains(UInt8(ascii: "/"))
+        return changes * (isLikeWords ? 2 : 3) >= classes.count
     }
 
     /// Which kind of digit of base64, in both its alphabets: capital, small letter, figure, sign.

@@ -27,9 +27,11 @@ extension NewProject {
     /// - Parameters:
     ///   - title: 1 to 200 characters.
     ///   - audience: whom the talk is for; peers unless said otherwise.
-    ///   - plannedMinutes: 1 to 480; 20 unless said otherwise.
+    ///   - minutes: 1 to 480; 20 unless said otherwise.
     /// - Throws: `RehearsalError.titleInvalid`, `.durationInvalid`.
-    public init(title: String, audience: Audience? = nil, plannedMinutes: Int? = nil) throws(RehearsalError) {
+    public init(titled title: String, audience: Audience? = nil, minutes plannedMinutes: Int? = nil)
+        throws(RehearsalError)
+    {
         self.title = try Rehearsal.title(title)
         self.audience = audience ?? .peers
         self.plannedMinutes = plannedMinutes ?? 20

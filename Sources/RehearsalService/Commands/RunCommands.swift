@@ -59,7 +59,7 @@ extension Command {
     static let runCommands = [
         Command("project_create", .changes) { (app, given: ProjectCreation) in
             try await app.runs().createProject(
-                NewProject(title: given.title, audience: given.audience, plannedMinutes: given.plannedMinutes),
+                NewProject(titled: given.title, audience: given.audience, minutes: given.plannedMinutes),
                 at: app.clock())
         },
         Command("project_list", .reads) { app in try await app.runs().projects() },
