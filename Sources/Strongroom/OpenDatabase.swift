@@ -124,6 +124,8 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
                 try files.markClosed()
                 return isChanged
             }
+            // GRDB closes its writer first, and a connection that only reads cannot remove the WAL when it is the last.
+            (writer as? DatabasePool)?.invalidateReadOnlyConnections()
             try writer.close()
             if isChanged { try keyring.setEpoch(envelope.epoch + 1, of: envelope) }
         }

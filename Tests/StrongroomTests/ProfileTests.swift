@@ -28,6 +28,20 @@ import Testing
         #expect(ByteSearch.count(Array("SQLite format 3".utf8), in: bytes) == 0)
     }
 
+    /// Readers, who cannot remove a WAL, are not the last to go.
+    @Test func aCloseLeavesTheMainFileOnly() throws {
+        let test = try TestStore()
+        let info = try test.makeProfile()
+        let store = try test.open()
+        let profile = try store.openProfile(info)
+        #expect(try profile.database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM t") } == 300)
+        try profile.database.write { try $0.execute(sql: "INSERT INTO t (filling) VALUES ('last')") }
+        #expect(try profile.database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM t") } == 301)
+        try profile.close()
+        #expect(
+            try DurableFiles.names(in: test.directoryOf(info)).filter { $0.hasPrefix("profile.db") } == ["profile.db"])
+    }
+
     @Test func lockingClosesOpenProfiles() throws {
         let test = try TestStore()
         let info = try test.makeProfile()
