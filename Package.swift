@@ -174,7 +174,8 @@ let package = Package(
             ["DurableFiles", "Keyring", "PageCipher", "Secrets", "Snapshots", "Strongroom", "TestHelper", grdb]),
         tests("RehearsalTests", ["Rehearsal", "Strongroom", grdb]),
         .testTarget(
-            name: "RehearsalServiceTests", dependencies: ["TestSupport", "RehearsalService", "Strongroom"],
+            name: "RehearsalServiceTests",
+            dependencies: ["TestSupport", "Rehearsal", "RehearsalService", "Strongroom", grdb],
             exclude: ["client.py"], swiftSettings: strict),
         tests("LeakageScanTests", ["CryptoPrimitives", "DurableFiles", "LeakageScan", "Secrets", system]),
         tests("DocsTests", ["Keyring", "StrongroomCLI", "Strongroom", grdb]),

@@ -51,7 +51,8 @@ public actor RehearsalApp {
     ///
     /// - Throws: `StrongroomError` where something could not be written back; what was acknowledged is on disk.
     public func close() throws {
-        current = nil
+        defer { current = nil }
+        // It closes the profile too.
         try store.lock()
     }
 

@@ -1,5 +1,6 @@
 import Foundation
 import Rehearsal
+import Strongroom
 
 /// The parameters of a method, by name. One that the method does not have is refused: it would be a misspelling of one that it has.
 protocol Parameters: Decodable, Sendable {
@@ -18,6 +19,8 @@ struct Command: Sendable {
 
     let method: String
     let kind: Kind
+    /// The names of its parameters.
+    let parameters: [String]
     /// Makes the work of the parameters, or of none.
     let prepare: @Sendable ((any Decoder)?) throws -> Work
 
@@ -26,6 +29,7 @@ struct Command: Sendable {
     ) {
         self.method = method
         self.kind = kind
+        parameters = P.CodingKeys.allCases.map(\.stringValue)
         prepare = { decoder in
             let parameters = try Self.parameters(P.self, decoder)
             return { app in try await body(app, parameters) }
@@ -51,9 +55,13 @@ struct Command: Sendable {
             let container = try decoder.container(keyedBy: AnyName.self)
             guard container.allKeys.allSatisfy({ names.contains($0.stringValue) }) else { throw Fault.invalidParams }
             return try P(from: decoder)
-        } catch let error as DecodingError {
+        } catch let error as any ReportableError {
+            throw error
+        } catch let fault as Fault {
+            throw fault
+        } catch {
             // The names of our own parameters are told, and nothing else of what came in.
-            throw Fault.invalid(parameter: error.names.last { names.contains($0) })
+            throw Fault.invalid(parameter: (error as? DecodingError)?.names.last { names.contains($0) })
         }
     }
 

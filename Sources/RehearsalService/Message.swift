@@ -100,6 +100,11 @@ enum Message: Sendable, Decodable {
         switch line {
         case .tooLong: self = .invalid(.messageTooLong)
         case .message(let bytes):
+            // The parser looks at a text only where it is asked for.
+            guard bytes.withUnsafeBytes({ String(validating: $0, as: UTF8.self) }) != nil else {
+                self = .invalid(.parseError)
+                return
+            }
             let decoder = JSONDecoder()
             decoder.dateDecodingStrategy = .iso8601
             do { self = try decoder.decode(Message.self, from: bytes) } catch { self = .invalid(.parseError) }
