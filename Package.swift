@@ -185,8 +185,9 @@ let package = Package(
         tests(
             "LeakageTests",
             [
-                "CryptoPrimitives", "Keyring", "LeakageScan", "Secrets", "Snapshots", "StrongroomCLI", "Strongroom",
-                "TestHelper", grdb, logging,
+                "CryptoPrimitives", "Keyring", "LeakageScan", "RehearsalService", "Secrets", "Snapshots",
+                "StrongroomCLI",
+                "Strongroom", "TestHelper", grdb, logging,
             ]),
     ],
     swiftLanguageModes: [.v6]
