@@ -87,7 +87,7 @@ let rooms: [Target] = [
         name: "StrongroomBench",
         dependencies: [
             "CSQLCipher", "CryptoPrimitives", "DurableFiles", "KeyPolicy", "Keyring", "LeakageScan", "PageCipher",
-            "Secrets", "Strongroom", arguments, grdb, grdbSQLite,
+            "Rehearsal", "Secrets", "Strongroom", arguments, grdb, grdbSQLite,
         ],
         swiftSettings: strict),
 ]

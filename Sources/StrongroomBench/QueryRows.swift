@@ -39,7 +39,17 @@ struct QuerySide {
 
     /// GRDB with the settings that a profile has; with a key by hand, or as plain SQLite.
     static func byHand(isKeyed: Bool, policy: KeyPolicy, in directory: FilePath) throws -> QuerySide {
-        let path = directory.appending(isKeyed ? "by-hand.db" : "plain-\(policy.name).db").string
+        let side = byHand(
+            at: directory.appending(isKeyed ? "by-hand.db" : "plain-\(policy.name).db"), isKeyed: isKeyed,
+            policy: policy)
+        let (pool, close) = try side.open()
+        try pool.write { try $0.execute(sql: fill) }
+        try close()
+        return side
+    }
+
+    /// The same for a database that is there.
+    static func byHand(at path: FilePath, isKeyed: Bool, policy: KeyPolicy) -> QuerySide {
         var configuration = Configuration()
         configuration.prepareDatabase { db in
             if isKeyed {
@@ -51,17 +61,9 @@ struct QuerySide {
             try db.execute(sql: "PRAGMA cache_size = -\(policy.cacheMebibytes * 1024); PRAGMA mmap_size = 0")
             try db.execute(sql: "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF")
         }
-        let open = {
-            let pool = try DatabasePool(path: path, configuration: configuration)
+        return QuerySide(name: isKeyed ? "GRDB, keyed by hand" : "GRDB on plain SQLite") { [configuration] in
+            let pool = try DatabasePool(path: path.string, configuration: configuration)
             try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
-            return pool
-        }
-        let pool = try open()
-        try pool.write { try $0.execute(sql: fill) }
-        _ = try pool.writeWithoutTransaction { try $0.checkpoint(.truncate) }
-        try pool.close()
-        return QuerySide(name: isKeyed ? "GRDB, keyed by hand" : "GRDB on plain SQLite") {
-            let pool = try open()
             return (
                 pool,
                 {

@@ -18,7 +18,7 @@ struct StrongroomBench: AsyncParsableCommand {
 
     /// What can be measured alone.
     enum Group: String, CaseIterable, ExpressibleByArgument {
-        case roots, opening, pages, queries, snapshots, rotations, scans
+        case roots, opening, pages, queries, rehearsal, snapshots, rotations, scans
 
         static var names: String { allCases.map(\.rawValue).joined(separator: ", ") }
     }
@@ -61,6 +61,7 @@ struct StrongroomBench: AsyncParsableCommand {
             rows += try QueryRows.overhead(rounds: queryRounds)
             rows += try QueryRows.tax(rounds: max(1, queryRounds / 2))
         }
+        if wants(.rehearsal) { rows += try await RehearsalRows.measure(rounds: queryRounds) }
         if wants(.snapshots, .rotations, .scans) {
             let profile = try BenchProfile(megabytes: megabytes)
             defer { profile.remove() }
