@@ -15,7 +15,8 @@ build: setup
 
 demo: setup ## the main job on a real database, told step by step
 	$(SWIFT) build --product strongroom
-	@.ci/demo "$$($(SWIFT) build --show-bin-path)/strongroom"
+	$(SWIFT) build --product rehearsal
+	@.ci/demo "$$($(SWIFT) build --show-bin-path)"
 
 test: setup ## everything that must hold
 	$(SWIFT) build --build-tests

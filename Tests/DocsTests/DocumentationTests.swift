@@ -24,11 +24,11 @@ import Testing
     ]
 
     /// The literals that the `code` and `name` of the error types answer.
-    private static func codes() throws -> Set<String> {
+    private static func codes(under directory: String) throws -> Set<String> {
         let literal = try Regex(
             #""([a-z0-9_]*(?:\\\([a-z]+\.(?:rawValue|name)\))?[a-z0-9_]*)""#, as: (Substring, Substring).self)
         var codes: Set<String> = []
-        for path in try Documents.files(under: "Sources", ending: ".swift") {
+        for path in try Documents.files(under: directory, ending: ".swift") {
             let text = try Documents.text(path)
             guard text.contains(": ReportableError") else { continue }
             for body in text.components(separatedBy: "var code: String {").dropFirst() {
@@ -55,27 +55,44 @@ import Testing
         return values.map { String(code[..<start.lowerBound]) + $0 + String(code[end.upperBound...]) }
     }
 
-    /// The codes that the runbook has an entry for: in the first column of its tables.
-    private static func documented() throws -> Set<String> {
-        let rows = try Documents.text("docs/operations/runbook.md").split(separator: "\n")
+    /// The codes that a document has an entry for: in the first column of its tables.
+    private static func documented(in path: String) throws -> Set<String> {
+        let rows = try Documents.text(path).split(separator: "\n")
             .filter { $0.hasPrefix("| `") }
         let code = try Regex("`([a-z0-9_]+)`", as: (Substring, Substring).self)
         return Set(rows.flatMap { $0.split(separator: "|")[0].matches(of: code).map { String($0.output.1) } })
     }
 
     @Test func everyErrorCodeHasAnEntryInTheRunbookAndNoneIsMadeUp() throws {
-        let codes = try Self.codes()
-        let documented = try Self.documented()
+        // The reference application's are its own document's.
+        let codes = try Self.codes(under: "Sources").subtracting(Self.codes(under: "Sources/Rehearsal"))
+        let documented = try Self.documented(in: "docs/operations/runbook.md")
         // Each error type at least is seen.
         for known in [
             "unlock_failed", "envelope_rolled_back", "database_rolled_back", "import_source_damaged", "disk_full",
             "policy_unknown_key", "snapshot_none", "page_not_authentic", "libcrypto_refused", "no_terminal",
-            "sql_error", "secret_memory_unavailable",
+            "sql_error", "secret_memory_unavailable", "output_unwritable",
         ] {
             #expect(codes.contains(known), "the search does not see \(known)")
         }
         #expect(codes.subtracting(documented).sorted() == [])
         #expect(documented.subtracting(codes).subtracting(["internal"]).sorted() == [])
+    }
+
+    @Test func everyErrorCodeOfTheSidecarIsInItsDocument() throws {
+        let faults = try Regex(#"-32_\d+, "([a-z_]+)""#, as: (Substring, Substring).self)
+        let own = try Documents.text("Sources/RehearsalService/Fault.swift").matches(of: faults).map {
+            String($0.output.1)
+        }
+        let codes = try Self.codes(under: "Sources/Rehearsal").union(own)
+        #expect(
+            codes.isSuperset(of: ["run_not_found", "parse_error", "preference_key_sensitive_forbidden", "internal"]))
+        let documented = try Self.documented(in: "docs/formats/rehearsal.md").filter { code in
+            // Fields of results stand in a table of their own.
+            !["fit_the_time", "framework", "credits"].contains(code)
+        }
+        #expect(codes.subtracting(documented).sorted() == [])
+        #expect(documented.subtracting(codes).sorted() == [])
     }
 
     /// Each category of an error is an exit code, and each is in the table.

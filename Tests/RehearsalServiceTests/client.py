@@ -345,10 +345,13 @@ def session(program, store, key_file, schema):
     """A short conversation, as the demo shows it."""
     sidecar = Sidecar(program, store, key_file, schema)
 
+    def shown(value):
+        text = json.dumps(value, ensure_ascii=False)
+        return text if len(text) <= 160 else text[:159] + "…"
+
     def show(method, **parameters):
-        request = json.dumps({"method": method, "params": parameters}, ensure_ascii=False)
         result = sidecar.call(method, **parameters)
-        print(f"> {request}\n< {json.dumps(result, ensure_ascii=False)}")
+        print(f"> {shown({'method': method, 'params': parameters})}\n< {shown(result)}")
         return result
 
     show("profile_create", name="Ada")
@@ -365,7 +368,8 @@ def session(program, store, key_file, schema):
     try:
         show("preference_profile_set", key="speech.api_key", value="…")
     except Fault as fault:
-        print(f"> preference_profile_set speech.api_key\n< refused: {fault.code}")
+        print(f"> {shown({'method': 'preference_profile_set', 'params': {'key': 'speech.api_key', 'value': '…'}})}")
+        print(f"< refused: {fault.code}")
     found = show("profile_db_diagnostics")
     expect(found["global"]["condition"] == "healthy" and found["profile"]["condition"] == "healthy", "both are healthy")
     sidecar.close()
