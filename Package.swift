@@ -19,6 +19,16 @@ let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
+/// The sidecar. For `make fuzz` it is a library without its main file, so that its parser can be reached.
+let rehearsalService: Target = {
+    let dependencies: [Target.Dependency] = ["Rehearsal", "Strongroom", arguments, logging]
+    return isFuzzing
+        ? .target(
+            name: "RehearsalService", dependencies: dependencies, exclude: ["RehearsalService.swift"],
+            swiftSettings: strict)
+        : .executableTarget(name: "RehearsalService", dependencies: dependencies, swiftSettings: strict)
+}()
+
 /// Rooms, lowest first: each may use only those above it in this list.
 let rooms: [Target] = [
     .systemLibrary(name: "CByteKernels", path: "Sources/CByteKernels"),
@@ -73,9 +83,7 @@ let rooms: [Target] = [
         swiftSettings: strict + optimised),
     // The reference application sees what any app sees of the store: its public API and GRDB.
     .target(name: "Rehearsal", dependencies: ["Strongroom", grdb, logging], swiftSettings: strict),
-    .executableTarget(
-        name: "RehearsalService", dependencies: ["Rehearsal", "Strongroom", arguments, logging],
-        swiftSettings: strict),
+    rehearsalService,
     .executableTarget(
         name: "StrongroomCLI",
         dependencies: [
@@ -113,7 +121,7 @@ let fuzz: [Target] =
             name: "Fuzz",
             dependencies: [
                 "CryptoPrimitives", "DurableFiles", "KeyPolicy", "Keyring", "LeakageScan", "PageCipher", "Secrets",
-                "Snapshots", system,
+                "RehearsalService", "Snapshots", system,
             ],
             path: "Tests/Fuzz",
             swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])],
@@ -129,8 +137,7 @@ let package = Package(
     products: [
         .library(name: "Strongroom", targets: ["Strongroom"]),
         .executable(name: "strongroom", targets: ["StrongroomCLI"]),
-        .executable(name: "rehearsal", targets: ["RehearsalService"]),
-    ],
+    ] + (isFuzzing ? [] : [.executable(name: "rehearsal", targets: ["RehearsalService"])]),
     dependencies: [
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

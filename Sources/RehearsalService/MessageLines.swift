@@ -42,6 +42,10 @@ final class MessageLines: Sendable {
         wake = (ends[0], ends[1])
     }
 
+    deinit {
+        for end in [wake.reading, wake.writing] where end >= 0 { close(end) }
+    }
+
     /// Ends the input: what has not been given out is left.
     func stop() {
         isStopped.withLock { $0 = true }

@@ -10,6 +10,7 @@ import SystemPackage
 
 @testable import Keyring
 @testable import PageCipher
+@testable import RehearsalService
 @testable import Snapshots
 
 private let target = ProcessInfo.processInfo.environment["STRONGROOM_FUZZ_TARGET"] ?? ""
@@ -46,10 +47,11 @@ public func fuzzOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     case "wal": wal(bytes)
     case "manifest": manifest(bytes)
     case "recovery": recovery(bytes)
+    case "message": _ = Message(.message(Data(bytes)))
     case _ where ScannerTargets.names.contains(target): ScannerTargets.run(target, bytes, scratch: scratch)
     default:
         fatalError(
-            "STRONGROOM_FUZZ_TARGET is one of policy, keyring, envelope, page, wal, manifest, recovery, \(ScannerTargets.names.joined(separator: ", "))"
+            "STRONGROOM_FUZZ_TARGET is one of policy, keyring, envelope, page, wal, manifest, recovery, message, \(ScannerTargets.names.joined(separator: ", "))"
         )
     }
     return 0

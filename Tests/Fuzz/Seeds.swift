@@ -21,6 +21,12 @@ enum Seeds {
         switch target {
         case _ where ScannerTargets.names.contains(target): try ScannerTargets.seeds(of: target)
         case "policy": try KeyPolicy.shippedNames.map { try KeyPolicy.shippedBytes(named: $0) }
+        case "message":
+            [
+                #"{"jsonrpc":"2.0","method":"preference_profile_set","params":{"key":"ui.x","value":"eyJ.a:b@c=ghp_00ff"},"id":"1"}"#,
+                #"[{"jsonrpc":"2.0","method":"run_list","params":{"projectId":1,"before":{"recordedAt":"2026-11-24T12:00:00Z","id":7}},"id":null},1]"#,
+                #"{"jsonrpc":"2.0","method":"run_attach_audio","params":{"runId":1,"mediaType":"audio/ogg","content":"AAE="},"id":-1.5e3}"#,
+            ].map { Array($0.utf8) }
         case "keyring", "envelope": try vector("\(target)-v1.json")
         case "manifest":
             try vector("snapshot-v1.json") + [

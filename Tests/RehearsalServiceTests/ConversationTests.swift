@@ -166,6 +166,54 @@ import Testing
         try expectClosedCleanly()
     }
 
+    /// However the bytes come in, the lines are the same.
+    @Test func linesDoNotDependOnHowTheyArrive() async throws {
+        for _ in 0..<200 {
+            let lines = (0..<Int.random(in: 0...8)).map { _ in
+                Data((0..<Int.random(in: 0...300)).map { _ in UInt8.random(in: 11...255) })
+            }
+            let whole = Data(lines.joined(separator: [UInt8(ascii: "\n")]))
+            let pipe = Pipe()
+            let input = MessageLines(from: pipe.fileHandleForReading.fileDescriptor)
+            let writer = Thread {
+                var rest = whole[...]
+                while !rest.isEmpty {
+                    let count = min(rest.count, Int.random(in: 1...200))
+                    try? pipe.fileHandleForWriting.write(contentsOf: Data(rest.prefix(count)))
+                    rest = rest.dropFirst(count)
+                }
+                try? pipe.fileHandleForWriting.close()
+            }
+            writer.start()
+            var seen: [Data] = []
+            while let line = await input.next() {
+                guard case .message(let bytes) = line else { throw CancellationError() }
+                seen.append(bytes)
+            }
+            // The last has no end, and where nothing stands on it it is none.
+            #expect(seen == (lines.last?.isEmpty ?? true ? Array(lines.dropLast()) : lines))
+            #expect(await input.next() == nil)
+        }
+    }
+
+    @Test func aStoppedInputGivesOutNoMore() async throws {
+        let pipe = Pipe()
+        let input = MessageLines(from: pipe.fileHandleForReading.fileDescriptor)
+        try pipe.fileHandleForWriting.write(contentsOf: Data("one\ntwo\nthr".utf8))
+        guard case .message(let first) = await input.next() else { throw CancellationError() }
+        #expect(first == Data("one".utf8))
+        input.stop()
+        #expect(await input.next() == nil)
+        // One that waits is woken.
+        let waiting = MessageLines(from: pipe.fileHandleForReading.fileDescriptor)
+        Thread.detachNewThread {
+            usleep(50_000)
+            waiting.stop()
+        }
+        #expect(await waiting.next() == nil)
+        withExtendedLifetime(pipe) {}
+    }
+
     /// 64 MB of audio in a line, there and back; one byte more than a line may have is refused, and the next message is answered.
     @Test func longLinesAreTaken() throws {
         let base =
