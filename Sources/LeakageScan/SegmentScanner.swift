@@ -5,7 +5,7 @@ import Secrets
 /// One thread's means of looking.
 final class SegmentScanner {
     /// How long a segment is, without its margins, in bytes.
-    static let segmentBytes = 1 << 18
+    static let segmentBytes = 1 << 19
     /// How far the margins reach.
     static let margin = ByteScanner.maximumReach
 

@@ -42,9 +42,9 @@ final class WindowTable: Sendable {
     ///   - count: how many windows there are.
     ///   - forEach: calls its argument with each window and its number, the same each time.
     init(count: Int, _ forEach: ((UInt64, UInt32) -> Void) -> Void) throws {
-        // So many bits a window that one in three hundred is looked up in vain, and half of the slots empty.
+        // So many bits a window that one in three thousand is looked up in vain, and half of the slots empty.
         var bits: UInt64 = 15
-        while bits < 23, 1 << bits < UInt64(count) * 32 { bits += 1 }
+        while bits < 23, 1 << bits < UInt64(count) * 64 { bits += 1 }
         let shift = 63 - bits
         filterShift = shift
         filter = try SecretBytes(count: 1 << Int(bits - 3)) { buffer in

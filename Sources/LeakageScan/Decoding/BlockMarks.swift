@@ -80,40 +80,19 @@ final class BlockMarks {
                 block &+= 1
             }
         }
-
-        /// Whether a block, or one beside it, has a mark.
-        @inline(__always) func isNear(_ mark: Int32, _ block: Int) -> Bool {
-            let mark = UInt8(truncatingIfNeeded: mark)
-            return (marks[block] | (block > 0 ? marks[block - 1] : 0) | marks[block + 1]) & mark != 0
-        }
     }
 
-    // MARK: Classes by halves
-
-    private static let classes = strongroom_byte_classes(
-        base64: byteClass { CharacterClass.table[$0] & CharacterClass.base64 != 0 },
-        list: byteClass { CharacterClass.table[$0] & CharacterClass.list != 0 },
-        after_backslash: byteClass { "xu01234567".utf8.contains(UInt8($0)) },
-        hex_digit: byteClass { CharacterClass.table[$0] & CharacterClass.hexDigit != 0 })
-
-    /// Upper halves that have the same lower halves share a bit; there may be eight different ones.
-    private static func byteClass(_ contains: (Int) -> Bool) -> strongroom_byte_class {
-        var low = [UInt8](repeating: 0, count: 16)
-        var high = [UInt8](repeating: 0, count: 16)
-        var rows: [[Int]] = []
-        for upper in 0..<16 {
-            let row = (0..<16).filter { contains(upper << 4 | $0) }
-            guard !row.isEmpty else { continue }
-            let bit = rows.firstIndex(of: row) ?? rows.endIndex
-            precondition(bit < 8, "a class of bytes has more than eight different rows")
-            if bit == rows.endIndex {
-                rows.append(row)
-                for lower in row { low[lower] |= 1 << bit }
-            }
-            high[upper] = 1 << bit
+    private static let classes: strongroom_byte_classes = {
+        func bit(_ isMember: Bool, _ bit: Int) -> UInt8 { isMember ? UInt8(bit) : 0 }
+        let all = (UInt8.min ... .max).map { byte in
+            let known = CharacterClass.table[Int(byte)]
+            return bit(known & CharacterClass.base64 != 0, STRONGROOM_CLASS_BASE64)
+                | bit(known & CharacterClass.list != 0, STRONGROOM_CLASS_LIST)
+                | bit("\\%".utf8.contains(byte), STRONGROOM_CLASS_ESCAPE)
+                | bit(known & CharacterClass.hexDigit != 0 || "xu".utf8.contains(byte), STRONGROOM_CLASS_ESCAPED)
         }
-        var made = strongroom_byte_class()
-        withUnsafeMutableBytes(of: &made) { bytes in bytes.copyBytes(from: low + high) }
+        var made = strongroom_byte_classes()
+        withUnsafeMutableBytes(of: &made) { $0.copyBytes(from: all) }
         return made
-    }
+    }()
 }

@@ -161,7 +161,6 @@ enum TextRuns {
         }
         if let marked {
             marked.forEachBlock(Int32(STRONGROOM_MARK_PAIR)) { block in
-                guard marked.isNear(Int32(STRONGROOM_MARK_UTF8), block) else { return }
                 let start = block * BlockMarks.blockBytes
                 for position in start..<min(start + BlockMarks.blockBytes, bytes.count)
                 where bytes[position] & 0xfe == 0xc2 {
