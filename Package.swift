@@ -184,7 +184,8 @@ let package = Package(
             name: "RehearsalServiceTests",
             dependencies: ["TestSupport", "Rehearsal", "RehearsalService", "Strongroom", grdb],
             exclude: ["client.py"], swiftSettings: strict),
-        tests("LeakageScanTests", ["CryptoPrimitives", "DurableFiles", "LeakageScan", "Secrets", system]),
+        tests(
+            "LeakageScanTests", ["CByteKernels", "CryptoPrimitives", "DurableFiles", "LeakageScan", "Secrets", system]),
         tests("DocsTests", ["Keyring", "StrongroomCLI", "Strongroom", grdb]),
         .testTarget(
             name: "CLITests", dependencies: ["TestSupport", "StrongroomCLI", "Strongroom"],

@@ -1,3 +1,4 @@
+import CByteKernels
 import CryptoPrimitives
 import Secrets
 import Testing
@@ -126,6 +127,74 @@ extension Needle {
                 #expect(Set(with) == Set(without), "\(form) at \(place)")
             }
         }
+    }
+
+    /// Each mark of each block is exactly what it is said to be, in rows that are made of what marks are about.
+    @Test(.enabled(if: BlockMarks.isAvailable, "this processor has no kernels, and nothing is marked"))
+    func marksAreWhatTheySay() throws {
+        let alphabets: [[UInt8]] = [
+            Array(0...255), [0, 0, 0, 65, 0xc2, 0x80], Array("\\%xu07afAF".utf8) + [0xc3, 0x20],
+            [0xc2, 0xc3, 0x80, 0xbf, 0xc0, 65],
+            Array("abcXYZ019+/".utf8) + [0xff], Array("0123456789, x".utf8), [65, 0],
+            Array("%0aF\\u".utf8) + [0xff, 0],
+        ]
+        let marks = BlockMarks(bytes: 1 << 14)
+        var seen = Set<Int32>()
+        for round in 0..<400 {
+            let alphabet = alphabets[round % alphabets.count]
+            // Long rows of one thing, and now and then something else.
+            var bytes = (0..<4_200 + round).map { _ in alphabet.randomElement() ?? 0 }
+            if round % 3 == 0 { for _ in 0..<40 { bytes[Int.random(in: 0..<bytes.count)] = .random(in: 0...255) } }
+            try bytes.withUnsafeBytes { row in
+                let marked = try #require(marks.of(row))
+                for block in 1..<marked.count - 2 {
+                    for (mark, isSet) in Self.expectedMarks(bytes, block) {
+                        #expect(
+                            (marked[block] & UInt8(mark) != 0) == isSet,
+                            "mark \(mark) of block \(block) in round \(round)")
+                        if isSet { seen.insert(mark) }
+                    }
+                }
+            }
+        }
+        #expect(seen.count == 5, "each mark was there to be seen")
+    }
+
+    private static func expectedMarks(_ bytes: [UInt8], _ block: Int) -> [(Int32, Bool)] {
+        func groups(_ block: Int, _ size: Int) -> [Range<Int>] {
+            stride(from: block * 64, to: block * 64 + 64, by: size).map { $0..<$0 + size }
+        }
+        func all(_ characterClass: UInt8, _ size: Int) -> Bool {
+            groups(block, size).contains {
+                $0.allSatisfy { CharacterClass.table[Int(bytes[$0])] & characterClass != 0 }
+            }
+        }
+        func isHex(_ byte: UInt8) -> Bool { CharacterClass.table[Int(byte)] & CharacterClass.hexDigit != 0 }
+        func isPair(_ place: Int) -> Bool { bytes[place] & 0xfe == 0xc2 && bytes[place + 1] & 0xc0 == 0x80 }
+        func hasUTF8(_ block: Int) -> Bool {
+            // What stands beside the blocks that are looked at is not known.
+            if block == 0 || block == (bytes.count + 63) / 64 - 2 { return true }
+            return groups(block, 8).contains {
+                $0.allSatisfy { bytes[$0] < 0x80 || isPair($0) || (isPair($0 - 1)) }
+            }
+        }
+        let places = block * 64..<block * 64 + 64
+        let hasEscape = places.contains { place in
+            bytes[place] == UInt8(ascii: "\\")
+                ? "xu01234567".utf8.contains(bytes[place + 1])
+                : bytes[place] == UInt8(ascii: "%") && isHex(bytes[place + 1]) && isHex(bytes[place + 2])
+        }
+        let hasPair = places.contains(where: isPair) && (block - 1...block + 1).contains(where: hasUTF8)
+        let hasUTF16 = groups(block, 8).contains { group in
+            let halves = [0, 1].map { half in group.filter { $0 % 2 == half }.allSatisfy { bytes[$0] == 0 } }
+            return halves[0] != halves[1]
+        }
+        return [
+            (Int32(STRONGROOM_MARK_BASE64), all(CharacterClass.base64, 8)),
+            (Int32(STRONGROOM_MARK_LIST), all(CharacterClass.list, 16)),
+            (Int32(STRONGROOM_MARK_ESCAPE), hasEscape), (Int32(STRONGROOM_MARK_PAIR), hasPair),
+            (Int32(STRONGROOM_MARK_UTF16), hasUTF16),
+        ]
     }
 
     // MARK: The blind kit

@@ -146,6 +146,40 @@ import Testing
         try store.lock()
     }
 
+    /// Step 6: references hold already, and what there may be twice of is told apart.
+    @Test func dataWithReferencesComesThroughWhole() async throws {
+        var store = try open(profile: 6)
+        var profile = try store.openProfile(info)
+        try await profile.database.write { db in
+            try db.execute(
+                sql: """
+                    INSERT INTO project (id, title, audience, planned_minutes, created_at) VALUES (1, 'Talk', 'students', 30, 1000);
+                    INSERT INTO run (id, project_id, title, recorded_at, duration_seconds) VALUES (1, 1, 'First', 5000, 60), (2, 1, NULL, 6000, NULL);
+                    INSERT INTO feedback (id, run_id, score, comments, created_at) VALUES (1, 1, 50, 'x', 5100);
+                    UPDATE run SET feedback_id = 1 WHERE id = 1;
+                    INSERT INTO artifact (run_id, kind, media_type, content, created_at) VALUES
+                        (1, 'audio', 'audio/ogg', x'01', 1), (1, 'audio', 'audio/wav', x'02', 2), (1, 'audio', 'audio/flac', x'03', 3),
+                        (2, 'audio', 'audio/ogg', x'04', 4), (2, 'transcript', 'text/plain', CAST('two' AS BLOB), 5);
+                    """)
+        }
+        try store.lock()
+        store = try open()
+        profile = try store.openProfile(info)
+        let runs = RunRepository(profile)
+        #expect(try await runs.list(RunPageRequest(of: 1)).runs.map(\.id) == [2, 1])
+        #expect(try await runs.run(1).title == "First" && runs.run(1).feedback?.score == 50)
+        #expect(try await runs.audio(of: 1).content == Data([3]))
+        #expect(try await runs.audio(of: 1).artifact.mediaType == "audio/flac")
+        #expect(try await runs.audio(of: 2).content == Data([4]))
+        #expect(try await runs.transcript(of: 2).text == "two")
+        let older = try await profile.database.read { db in
+            try String.fetchAll(
+                db, sql: "SELECT concat_ws(' ', run_id, media_type, hex(content)) FROM older_artifact ORDER BY id")
+        }
+        #expect(older == ["1 audio/ogg 01", "1 audio/wav 02"])
+        try store.lock()
+    }
+
     /// From each step to each later one, one at a time, the data of the first coming through.
     @Test func oneStepAtATimeComesToTheSame() async throws {
         let other = try SchemaTests()
