@@ -112,55 +112,62 @@ enum Workload: String, CaseIterable {
 }
 
 enum QueryRows {
-    /// Every workload, in turns, each round on fresh connections.
-    static func measure(
-        _ prefix: String, ours: QuerySide, theirs: QuerySide, rounds: Int
-    ) throws -> [Comparison] {
-        var times: [Workload: (ours: [Duration], theirs: [Duration])] = [:]
+    /// Every piece of work, in turns, each round on fresh connections.
+    ///
+    /// - Parameter name: what a row is called, before the name of its work.
+    static func measure<Work: Hashable & CaseIterable & RawRepresentable<String>>(
+        _ name: String, ours: QuerySide, theirs: QuerySide, rounds: Int,
+        _ run: (Work, DatabasePool) async throws -> Void
+    ) async throws -> [Comparison] {
+        var times: [Work: (ours: [Duration], theirs: [Duration])] = [:]
         for round in 0..<rounds {
             // Who goes first changes, so that neither always finds the disk's cache warmed by the other.
             for isOurs in round.isMultiple(of: 2) ? [true, false] : [false, true] {
                 let (database, close) = try (isOurs ? ours : theirs).open()
-                for workload in Workload.allCases {
-                    let time = try ContinuousClock().measure { try workload.run(database) }
+                for work in Work.allCases {
+                    let time = try await ContinuousClock().measure { try await run(work, database) }
                     if isOurs {
-                        times[workload, default: ([], [])].ours.append(time)
+                        times[work, default: ([], [])].ours.append(time)
                     } else {
-                        times[workload, default: ([], [])].theirs.append(time)
+                        times[work, default: ([], [])].theirs.append(time)
                     }
                 }
                 try close()
             }
         }
-        return Workload.allCases.compactMap { workload in
-            times[workload].map {
+        return Work.allCases.compactMap { work in
+            times[work].map {
                 Comparison(
-                    "\(prefix): \(workload.rawValue)", ours: $0.ours, theirs: $0.theirs, theirName: theirs.name)
+                    "\(name): \(work.rawValue)", ours: $0.ours, theirs: $0.theirs, theirName: theirs.name)
             }
         }
     }
 
     /// Through a profile, against GRDB keyed by hand.
-    static func overhead(rounds: Int) throws -> [Comparison] {
+    static func overhead(rounds: Int) async throws -> [Comparison] {
         let directory = try BenchDirectory.make()
         defer { try? FileManager.default.removeItem(at: directory) }
         let path = FilePath(directory.path)
         let policy = try KeyPolicy(shipped: "default")
-        return try measure(
+        return try await measure(
             "queries", ours: .profile(under: policy, in: path),
-            theirs: .byHand(isKeyed: true, policy: policy, in: path), rounds: rounds)
+            theirs: .byHand(isKeyed: true, policy: policy, in: path), rounds: rounds
+        ) { (work: Workload, database) in try work.run(database) }
     }
 
     /// What encryption costs, for each policy that comes with Strongroom.
-    static func tax(rounds: Int) throws -> [Comparison] {
-        try KeyPolicy.shippedNames.flatMap { name in
+    static func tax(rounds: Int) async throws -> [Comparison] {
+        var rows: [Comparison] = []
+        for name in KeyPolicy.shippedNames {
             let directory = try BenchDirectory.make()
             defer { try? FileManager.default.removeItem(at: directory) }
             let path = FilePath(directory.path)
             let policy = try KeyPolicy(shipped: name)
-            return try measure(
+            rows += try await measure(
                 "tax, \(name)", ours: .profile(under: policy, in: path),
-                theirs: .byHand(isKeyed: false, policy: policy, in: path), rounds: rounds)
+                theirs: .byHand(isKeyed: false, policy: policy, in: path), rounds: rounds
+            ) { (work: Workload, database) in try work.run(database) }
         }
+        return rows
     }
 }

@@ -73,25 +73,8 @@ enum RehearsalRows {
         let theirs = QuerySide.byHand(
             at: directory.appending("plain.db"), isKeyed: false, policy: try KeyPolicy(shipped: "default"))
 
-        var times: [Read: (ours: [Duration], theirs: [Duration])] = [:]
-        for round in 0..<rounds {
-            for isOurs in round.isMultiple(of: 2) ? [true, false] : [false, true] {
-                let (database, close) = try (isOurs ? ours : theirs).open()
-                for read in Read.allCases {
-                    let time = try await ContinuousClock().measure { try await read.run(on: database) }
-                    if isOurs {
-                        times[read, default: ([], [])].ours.append(time)
-                    } else {
-                        times[read, default: ([], [])].theirs.append(time)
-                    }
-                }
-                try close()
-            }
-        }
-        return Read.allCases.compactMap { read in
-            times[read].map {
-                Comparison("100,000 runs: \(read.rawValue)", ours: $0.ours, theirs: $0.theirs, theirName: theirs.name)
-            }
+        return try await QueryRows.measure("100,000 runs", ours: ours, theirs: theirs, rounds: rounds) {
+            (read: Read, database) in try await read.run(on: database)
         }
     }
 }

@@ -58,8 +58,8 @@ struct StrongroomBench: AsyncParsableCommand {
             rows.append(try await PageRows.reencrypt(database, limit: limits, rounds: pageRounds))
         }
         if wants(.queries) {
-            rows += try QueryRows.overhead(rounds: queryRounds)
-            rows += try QueryRows.tax(rounds: max(1, queryRounds / 2))
+            rows += try await QueryRows.overhead(rounds: queryRounds)
+            rows += try await QueryRows.tax(rounds: max(1, queryRounds / 2))
         }
         if wants(.rehearsal) { rows += try await RehearsalRows.measure(rounds: queryRounds) }
         if wants(.snapshots, .rotations, .scans) {
