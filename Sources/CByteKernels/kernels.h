@@ -16,7 +16,8 @@ enum {
     /* A character from U+0080 to U+00FF in UTF-8, in a block in which, or beside which, eight bytes at a multiple of eight are characters
        below U+0100 in UTF-8. */
     STRONGROOM_MARK_PAIR = 8,
-    /* Of eight bytes at a multiple of eight every other one is zero, and not all are. */
+    /* Of eight bytes at a multiple of eight every other one is zero, and of the others at most one: numbers of 32 bits, which tables in
+       programs are full of, are not meant. */
     STRONGROOM_MARK_UTF16 = 16,
 };
 
@@ -67,6 +68,15 @@ static inline int strongroom_has_escape(const uint8_t *at, uint64_t places) {
     return 0;
 }
 
+/* Whether a mask of zero bytes has eight of which every other one is zero, and of the others at most one. */
+static inline int strongroom_has_utf16(uint64_t zero) {
+    for (int shift = 0; shift < 64; shift += 8) {
+        unsigned here = zero >> shift & 0xff, even = here & 0x55, odd = here & 0xaa;
+        if ((even == 0x55 && !(odd & (odd - 1))) || (odd == 0xaa && !(even & (even - 1)))) return 1;
+    }
+    return 0;
+}
+
 /* Writes a mark for each of `count` blocks of 64 bytes. One byte before the first block and two behind the last are read too.
 
    What random bytes hardly ever have is asked for in branches, which are nearly always guessed right; what they have in every other block is
@@ -113,7 +123,7 @@ STRONGROOM_KERNEL void strongroom_mark_blocks(
         if (__builtin_popcountll(zero) >= 4) {
             /* The zeros of every other byte fill the gaps of the others. */
             uint64_t halves = strongroom_full_bytes(zero | 0x5555555555555555u) | strongroom_full_bytes(zero | 0xaaaaaaaaaaaaaaaau);
-            mark |= ((halves & ~strongroom_full_bytes(zero)) != 0) * STRONGROOM_MARK_UTF16;
+            if (halves & ~strongroom_full_bytes(zero)) mark |= strongroom_has_utf16(zero) * STRONGROOM_MARK_UTF16;
         }
         marks[block] = mark;
         utf8_before = utf8;

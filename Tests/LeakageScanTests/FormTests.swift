@@ -186,8 +186,8 @@ extension Needle {
         }
         let hasPair = places.contains(where: isPair) && (block - 1...block + 1).contains(where: hasUTF8)
         let hasUTF16 = groups(block, 8).contains { group in
-            let halves = [0, 1].map { half in group.filter { $0 % 2 == half }.allSatisfy { bytes[$0] == 0 } }
-            return halves[0] != halves[1]
+            let zeros = [0, 1].map { half in group.count { $0 % 2 == half && bytes[$0] == 0 } }
+            return (zeros[0] == 4 && zeros[1] <= 1) || (zeros[1] == 4 && zeros[0] <= 1)
         }
         return [
             (Int32(STRONGROOM_MARK_BASE64), all(CharacterClass.base64, 8)),

@@ -194,11 +194,15 @@ enum TextRuns {
     ) {
         guard let base = bytes.baseAddress else { return }
         let odd: UInt64 = 0xff00_ff00_ff00_ff00
-        /// Four characters whose other halves are zero, and which are not all zero themselves.
+        /// Four characters whose other halves are zero, and of which at most one is zero: what is in a table of numbers of 32 bits is none.
         @inline(__always) func isText(_ position: Int) -> (isOne: Bool, hasOddZeros: Bool) {
             let word = base.loadUnaligned(fromByteOffset: position, as: UInt64.self)
             let hasOddZeros = word & odd == 0
-            return (word != 0 && (hasOddZeros || word & ~odd == 0), hasOddZeros)
+            guard word != 0, hasOddZeros || word & ~odd == 0 else { return (false, hasOddZeros) }
+            let characters = hasOddZeros ? word : word >> 8
+            // Each character that is not zero, by the uppermost bit of its 16.
+            let present = (characters &+ 0x7fff_7fff_7fff_7fff) & 0x8000_8000_8000_8000
+            return (present.nonzeroBitCount >= 3, hasOddZeros)
         }
         var covered = 0
         func visit(_ position: Int, _ hasOddZeros: Bool) {
@@ -216,8 +220,8 @@ enum TextRuns {
             }
             return
         }
-        // A run of so many characters has eight bytes that begin at a multiple of this.
-        let step = minimum >= 12 ? 16 : 8
+        // A run of sixteen characters has three times eight bytes that begin at a multiple of eight.
+        let step = 8
         var position = 0
         while position &+ 8 <= bytes.count {
             if case (true, let hasOddZeros) = isText(position) {
