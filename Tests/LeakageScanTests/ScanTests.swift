@@ -165,6 +165,28 @@ final class ScanDirectory {
 
     // MARK: What cannot be looked at
 
+    /// Ciphertext begins like anything now and then: what cannot be an archive is none.
+    @Test(
+        arguments: [
+            [0x1f, 0x8b, 0x07, 0x00], [0x1f, 0x8b, 0x08, 0x20], [0x1f, 0x8b], Array("BZh0".utf8),
+            Array("BZh9".utf8) + [0x31, 0x41, 0x59, 0x26],
+            Array("BZh91234567".utf8),
+        ] as [[UInt8]])
+    func whatOnlyBeginsLikeAnArchiveIsNoGap(head: [UInt8]) throws {
+        _ = try directory.write(head + Random.bytes(count: 3_000), to: "noise")
+        let result = try scan()
+        #expect(result.gapCount == 0 && result.coverage.archives == 0, "\(result.gaps)")
+    }
+
+    @Test func archivesOfEveryCompressionAreOpened() throws {
+        _ = try directory.write(key.bytes, to: "a")
+        try directory.shell(
+            "/usr/bin/python3 -c 'import bz2, gzip, lzma; [open(m.__name__, \"wb\").write(m.compress(open(\"a\", \"rb\").read())) for m in (bz2, gzip, lzma)]'"
+        )
+        let result = try scan()
+        #expect(result.coverage.archives == 3 && result.findings.count >= 4 && result.gapCount == 0, "\(result.gaps)")
+    }
+
     @Test func whatIsNoFileIsAGap() throws {
         try directory.shell(
             "mkfifo fifo && ln -s /etc/hostname link && truncate -s 10M sparse && head -c 100 /dev/zero > plain")

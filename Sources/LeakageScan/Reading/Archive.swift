@@ -13,9 +13,7 @@ enum ArchiveKind {
     /// How many bytes are needed to tell.
     static let headBytes = 512
 
-    private static let compressions: [[UInt8]] = [
-        [0x1f, 0x8b], Array("BZh".utf8), [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0], [0x28, 0xb5, 0x2f, 0xfd],
-    ]
+    private static let compressions: [[UInt8]] = [[0xfd, 0x37, 0x7a, 0x58, 0x5a, 0], [0x28, 0xb5, 0x2f, 0xfd]]
     private static let containers: [[UInt8]] = [
         [0x50, 0x4b, 3, 4], [0x50, 0x4b, 5, 6], [0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c], Array("!<arch>\n".utf8),
         Array("070701".utf8), Array("070702".utf8), Array("070707".utf8),
@@ -23,7 +21,7 @@ enum ArchiveKind {
 
     /// What begins so; nil where it is not to be opened.
     init?(_ head: [UInt8]) {
-        if Self.compressions.contains(where: { head.starts(with: $0) }) {
+        if Self.isGzip(head) || Self.isBzip2(head) || Self.compressions.contains(where: { head.starts(with: $0) }) {
             self = .compressed
         } else if Self.containers.contains(where: { head.starts(with: $0) })
             || head.count >= 262 && head[257..<262].elementsEqual("ustar".utf8)
@@ -32,6 +30,20 @@ enum ArchiveKind {
         } else {
             return nil
         }
+    }
+
+    /// RFC 1952: two bytes, the only method there is, flags of which three are reserved. Two bytes alone begin one random file in 65,536, which
+    /// would then be told as an archive that cannot be read.
+    private static func isGzip(_ head: [UInt8]) -> Bool {
+        head.count >= 4 && head.starts(with: [0x1f, 0x8b, 8]) && head[3] & 0xe0 == 0
+    }
+
+    /// `BZh`, the size of blocks, and what a block or the end of all begins with.
+    private static func isBzip2(_ head: [UInt8]) -> Bool {
+        guard head.count >= 10, head.starts(with: "BZh".utf8), (UInt8(ascii: "1")...UInt8(ascii: "9")).contains(head[3])
+        else { return false }
+        return [[0x31, 0x41, 0x59, 0x26, 0x53, 0x59], [0x17, 0x72, 0x45, 0x38, 0x50, 0x90]].contains(
+            Array(head[4..<10]))
     }
 }
 
