@@ -3,7 +3,7 @@ public import Logging
 public import Strongroom
 
 /// A profile, as a list of them shows it.
-public struct ProfileSummary: Sendable, Hashable, Codable {
+public struct ProfileSummary: Sendable, Hashable, Encodable {
     /// Its id.
     public let id: String
     /// What people call it.
@@ -12,6 +12,9 @@ public struct ProfileSummary: Sendable, Hashable, Codable {
     public let createdAt: Date
     /// Whether it is the one that people work in now.
     public let isOpen: Bool
+    /// What was done about damage when it was opened, so that people can be told; nil where nothing was wrong, and of a profile that is not
+    /// open.
+    public let recovery: RecoveryPlan.Action?
 }
 
 /// The app: a store, and the profile in it that somebody works in.
@@ -108,8 +111,10 @@ public actor RehearsalApp {
     }
 
     private func summary(_ info: ProfileInfo) -> ProfileSummary {
-        ProfileSummary(
-            id: info.id.description, name: info.name, createdAt: info.created, isOpen: current?.info.id == info.id)
+        let open = current?.info.id == info.id ? current : nil
+        return ProfileSummary(
+            id: info.id.description, name: info.name, createdAt: info.created, isOpen: open != nil,
+            recovery: open?.recovery?.plan.action)
     }
 
     // MARK: What is in the open profile

@@ -369,6 +369,29 @@ import Testing
         #expect(replies.map(\.name) == ["db_recovery_no_snapshot"], "\(replies)")
     }
 
+    /// Damage is mended when the profile is opened, and the shell is told how: a page that is the same in the snapshot is put back, and for
+    /// one that is not the snapshot is.
+    @Test func aRecoveryIsTold() async throws {
+        _ = try sidecar.replies(to: [Sidecar.request("project_create", #"{"title":"Kept"}"#)])
+        let store = try sidecar.test.open()
+        let info = try store.profile("Me")
+        _ = try await store.createSnapshot(of: .profile(info.id))
+        try store.lock()
+        for (page, action) in [(1, "repair"), (0, "restore")] {
+            try TestFiles.edit(sidecar.test.databaseFile(info)) { $0[page * 4_096 + 500] ^= 1 }
+            let replies = try Reply.all(
+                sidecar.converse(
+                    Sidecar.switching + "\n" + Sidecar.request("project_list", id: "1") + "\n"
+                        + Sidecar.request("profile_db_diagnostics", id: "2") + "\n"))
+            #expect(replies.first?.text.contains("\"recovery\":\"\(action)\"") == true, "\(replies)")
+            #expect(replies.contains { $0.id == "1" && $0.text.contains("Kept") })
+            #expect(replies.contains { $0.id == "2" && $0.text.contains("\"lastRecovery\"") })
+        }
+        // The next time nothing is wrong, and nothing is said.
+        let again = try Reply.all(sidecar.converse(Sidecar.switching + "\n"))
+        #expect(again.first?.text.contains("recovery") == false)
+    }
+
     // MARK: The schema
 
     private static let formats = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
