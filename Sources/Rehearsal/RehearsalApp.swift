@@ -150,6 +150,6 @@ public actor RehearsalApp {
     /// - Throws: `StrongroomError.profileNotFound`.
     public func diagnostics(of profile: String? = nil) async throws -> Diagnostics {
         let id = try profile.map { try store.profile($0).id } ?? current?.info.id
-        return try await offPool { [store] in try store.diagnostics(profile: id) }
+        return try await store.diagnostics(profile: id)
     }
 }

@@ -22,6 +22,14 @@ extension Store {
         return try diagnostics(profile: profile.map { DiagnosisOfOne(self, .profile($0), now).atRest() }, now)
     }
 
+    /// The same, on a thread that is no task's: a large database takes a while.
+    ///
+    /// - Throws: `StrongroomError.storeLocked`. What is wrong with a database is said in the result.
+    public func diagnostics(profile: ProfileID? = nil, now: Date = Date()) async throws -> Diagnostics {
+        let look: @Sendable () throws -> Diagnostics = { try self.diagnostics(profile: profile, now: now) }
+        return try await BlockingWork.run(look)
+    }
+
     fileprivate func diagnostics(profile: Diagnostics.DatabaseState?, _ now: Date) throws -> Diagnostics {
         try requireUnlocked()
         let versions = try Engine.versions()

@@ -6,6 +6,7 @@ public import KeyPolicy
 package import Keyring
 public import Logging
 import Secrets
+import Snapshots
 import Synchronization
 public import SystemPackage
 
@@ -214,6 +215,24 @@ public final class Store: Sendable {
     /// - Throws: `StrongroomError`, and whatever `body` throws; nothing is written then.
     public func writeGlobal<Result>(_ body: (Database) throws -> Result) throws -> Result {
         try withGlobal { queue in try queue.write(body) }
+    }
+
+    /// Reads from the global database, and waits for its turn and for the disk on a thread that is no task's.
+    ///
+    /// - Throws: `StrongroomError`, and whatever `body` throws.
+    public func readGlobal<Result: Sendable>(
+        _ body: @Sendable @escaping (Database) throws -> Result
+    ) async throws -> Result {
+        try await BlockingWork.run { try self.withGlobal { queue in try queue.read(body) } }
+    }
+
+    /// Writes to the global database in one transaction, and waits for its turn and for the disk on a thread that is no task's.
+    ///
+    /// - Throws: `StrongroomError`, and whatever `body` throws; nothing is written then.
+    public func writeGlobal<Result: Sendable>(
+        _ body: @Sendable @escaping (Database) throws -> Result
+    ) async throws -> Result {
+        try await BlockingWork.run { try self.withGlobal { queue in try queue.write(body) } }
     }
 
     func withGlobal<Result>(isNew: Bool = false, _ body: (DatabaseQueue) throws -> Result) throws -> Result {

@@ -136,7 +136,7 @@ import Testing
         #expect(codes.count >= 16 && !codes.contains { $0.hasPrefix("unexpected") }, "\(codes.sorted())")
         try profile.close()
         for value: Any in [
-            try store.diagnostics(profile: info.id), try store.keyStatus(), store, store.keyring, profile,
+            try await store.diagnostics(profile: info.id), try store.keyStatus(), store, store.keyring, profile,
             UnlockSecret.self,
         ] {
             #expect(try search.found(in: Self.descriptions(of: value)) == [])

@@ -88,7 +88,7 @@ import Testing
             try Self.withoutWhatIsPublic(String(decoding: encoder.encode(value), as: UTF8.self))
         }
         var said = Said()
-        said.diagnostics = try text(store.diagnostics(profile: info.id))
+        said.diagnostics = try await text(store.diagnostics(profile: info.id))
         said.status = try text(store.keyStatus())
         try store.lock()
         said.log = try log.lines.withLock { try $0.map(Self.withoutWhatIsPublic) }

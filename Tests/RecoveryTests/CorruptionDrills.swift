@@ -182,7 +182,7 @@ struct Drill: Sendable, CustomTestStringConvertible {
         let before = try store.bytes()
         // What is said of it, and nothing done: the database may open where only later pages are damaged.
         let diagnosed = try store.test.open()
-        let condition = try diagnosed.diagnostics(profile: store.info.id).profile?.condition
+        let condition = try await diagnosed.diagnostics(profile: store.info.id).profile?.condition
         guard case .condition(let found) = condition else { throw Unexpected() }
         #expect("database_\(found.name)" == drill.diagnosis)
         try diagnosed.lock()

@@ -238,7 +238,7 @@ import Testing
 
     @Test func settingsBecomePreferences() async throws {
         var store = try open(global: 1)
-        try store.writeGlobal { db in
+        try await store.writeGlobal { db in
             try db.execute(
                 sql: "INSERT INTO setting (name, value) VALUES ('ui.theme', 'dark'), ('empty', NULL), ('n', 5)")
         }

@@ -173,7 +173,8 @@ struct RotationStore {
         #expect(try sample.store.policyViolations(now: later).map(\.code) == ["root_key_too_old", "data_keys_too_old"])
         let status = try sample.store.keyStatus(now: later)
         #expect(status.rootKeys.map(\.isDue) == [true] && status.dataKeys.allSatisfy { $0.isDue })
-        #expect(try sample.store.diagnostics(profile: sample.info.id, now: later).profile?.cipher?.isKeyDue == true)
+        #expect(
+            try await sample.store.diagnostics(profile: sample.info.id, now: later).profile?.cipher?.isKeyDue == true)
         for now in [Date(), Date() - 4_000 * day] {
             #expect(try sample.store.policyViolations(now: now).isEmpty)
             #expect(try sample.store.keyStatus(now: now).dataKeys.allSatisfy { $0.ageDays == 0 })

@@ -185,7 +185,7 @@ import Testing
         // And again: nothing to do.
         #expect(try await again.shredProfile(sample.info.id).keysDestroyed == 0)
         // A registry from before does not bring it back to the list.
-        #expect(try again.diagnostics().posture.unregisteredProfiles == 1)
+        #expect(try await again.diagnostics().posture.unregisteredProfiles == 1)
     }
 
     @Test func aDeletedProfileLeavesNothingButItsCertificate() async throws {
@@ -203,7 +203,7 @@ import Testing
         for _ in 1...2 { try await sample.store.deleteProfile(sample.info.id) }
         #expect(try !StrictFiles.exists(directory))
         #expect(try sample.store.profiles().isEmpty)
-        #expect(try sample.store.diagnostics().posture.unregisteredProfiles == 0)
+        #expect(try await sample.store.diagnostics().posture.unregisteredProfiles == 0)
         #expect(code { _ = try sample.store.openProfile(sample.info) } == "database_missing")
         let certificate = sample.store.keyring.directory.appending("certificates").appending("\(sample.scope)-1.json")
         #expect(try sample.store.certificate(at: certificate).outcome == .shredded)

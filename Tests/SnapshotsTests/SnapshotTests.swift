@@ -193,7 +193,7 @@ struct SnapshotStore {
                 let snapshot = try await store.snapshot(set.name, of: .profile(info.id))
                 let copy = try await store.restoreSnapshot(snapshot, asProfileNamed: "copy \(index)").info
                 counts.append(try sample.test.rows(copy, in: store))
-                try store.writeGlobal {
+                try await store.writeGlobal {
                     try $0.execute(sql: "DELETE FROM _strongroom_profiles WHERE id = ?", arguments: ["\(copy.id)"])
                 }
             }

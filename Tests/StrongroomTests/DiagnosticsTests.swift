@@ -44,7 +44,7 @@ import Testing
     @Test func whatIsAtRestIsSaidInFull() async throws {
         let store = try open()
         _ = try await store.createSnapshot(of: .profile(info.id))
-        let state = try #require(try store.diagnostics(profile: info.id).profile)
+        let state = try await #require(store.diagnostics(profile: info.id).profile)
         #expect(state.scope == .profile(info.id) && state.condition == .condition(.healthy) && !state.hasFindings)
         #expect(state.integrityCheck == .ok && state.foreignKeyViolations == 0 && state.schemaVersion == 0)
         #expect(state.appliedMigrationCount == 2 && state.expectedMigrationCount == 2)
@@ -56,7 +56,7 @@ import Testing
         #expect(state.snapshots?.count == 1 && state.snapshots?.newest == state.snapshots?.oldest)
         #expect(state.snapshots?.lastVerified == nil && state.snapshots?.neverVerified == 1)
         #expect(state.lastRecovery == nil && !state.hasPendingChanges)
-        let later = try store.diagnostics(profile: info.id, now: Date() + 400 * 86_400)
+        let later = try await store.diagnostics(profile: info.id, now: Date() + 400 * 86_400)
         #expect(later.profile?.cipher?.isKeyDue == true && later.posture.violations?.isEmpty == false)
         try store.lock()
     }

@@ -48,7 +48,7 @@ public struct PreferencesRepository: Sendable {
     {
         try await refusing {
             switch place {
-            case .global(let store): try await offPool { try store.readGlobal(body) }
+            case .global(let store): try await store.readGlobal(body)
             case .profile(let database): try await database.read(body)
             }
         }
@@ -58,7 +58,7 @@ public struct PreferencesRepository: Sendable {
     {
         try await refusing {
             switch place {
-            case .global(let store): try await offPool { try store.writeGlobal(body) }
+            case .global(let store): try await store.writeGlobal(body)
             case .profile(let database): try await database.write(body)
             }
         }
