@@ -1,5 +1,6 @@
 import CByteKernels
 import CryptoPrimitives
+import Foundation
 import Secrets
 import Testing
 
@@ -125,6 +126,26 @@ extension Needle {
                 }
                 let (with, without) = (found(true), found(false))
                 #expect(Set(with) == Set(without), "\(form) at \(place)")
+            }
+        }
+    }
+
+    /// Sixteen bytes as text, at each place of a block and across its borders.
+    @Test func theShortestTextIsFoundWhereverItStands() throws {
+        var key = try Throwaway()
+        func base64() -> String { String(Data(key.bytes[9..<25]).base64EncodedString().prefix(22)) }
+        // Of fifty thousand, one has letters of one case, and is no base64 to the scanner.
+        while base64().lowercased() == base64() || base64().uppercased() == base64() { key = try Throwaway() }
+        let scanner = ByteScanner(Matchers(keys: try WindowMatcher([(0, key.needle)], .keys)), minimumBytes: 16)
+        let hex = key.bytes[9..<25].map { String(format: "%02x", $0) }.joined()
+        for text in [Array(base64().utf8), Array(hex.utf8), Array(hex.utf8.map { [$0, 0] }.joined())] {
+            for place in 4_000..<4_130 {
+                // Nothing on either side that would be part of the text.
+                var row = try Random.bytes(count: 9_000).map { $0 | 0x80 }
+                row.replaceSubrange(place..<place + text.count, with: text)
+                var found = 0
+                row.withUnsafeBytes { scanner.scan($0) { _ in found += 1 } }
+                #expect(found > 0, "\(text.count) bytes at \(place)")
             }
         }
     }
