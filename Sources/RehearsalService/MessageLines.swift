@@ -39,6 +39,8 @@ final class MessageLines: Sendable {
         var ends: [CInt] = [-1, -1]
         // Without it, a service that is told to stop waits for the next line first.
         if pipe(&ends) != 0 { ends = [-1, -1] }
+        // No program that is started meanwhile is to hold them.
+        for end in ends where end >= 0 { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         wake = (ends[0], ends[1])
     }
 

@@ -107,7 +107,7 @@ import Testing
             (["init", "--store", directory.appending("s2").string], 2, "Say what shall open the store"),
             (["policy", "check", "/etc/hostname"], 2, "error[policy_"),
             (["unlocker", "remove", "--key-file", key.string, "ulk_none"], 10, "error[unlocker_not_found]"),
-            (["profile", "list", "--passphrase-fd", "77"], 2, "error[passphrase_descriptor_unreadable]"),
+            (["profile", "list", "--passphrase-fd", "999999"], 2, "error[passphrase_descriptor_unreadable]"),
             (["profile", "list", "--passphrase-command", "exit 3"], 2, "error[passphrase_command_failed]"),
             (["profile", "list", "--credential", "x"], 2, "error[no_credential_directory]"),
             (["profile", "list", "--key-file", key.string, "--passphrase-fd", "0"], 2, "Give one of"),

@@ -318,7 +318,7 @@ import Testing
             (["--store", "/nonexistent", "--key-file", sidecar.test.keyFile.string], 10, "error[store_missing]"),
             (["--store", store], 2, "--key-file"),
             (["--store", store, "--passphrase-fd", "0"], 2, "another file descriptor"),
-            (["--store", store, "--passphrase-fd", "9"], 2, "error[passphrase_descriptor_unreadable]"),
+            (["--store", store, "--passphrase-fd", "999999"], 2, "error[passphrase_descriptor_unreadable]"),
             (["--key-file", sidecar.test.keyFile.string], 2, "--store"),
             (["--key-file", sidecar.test.keyFile.string, "--frobnicate"], 2, "frobnicate"),
         ] {
