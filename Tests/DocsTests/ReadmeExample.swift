@@ -30,6 +30,5 @@ func keepNote(_ body: String, in directory: FilePath, unlockedWith keyFile: File
     }
     let notes = try await profile.database.read { db in try Note.fetchAll(db) }
     _ = try await profile.snapshot()  // while everybody goes on reading and writing
-    _ = try await profile.rotateDataKey()  // likewise; profile.database is the same pool afterwards
     return notes
 }
