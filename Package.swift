@@ -25,8 +25,9 @@ let rehearsalService: Target = {
     return isFuzzing
         ? .target(
             name: "RehearsalService", dependencies: dependencies, exclude: ["RehearsalService.swift"],
-            swiftSettings: strict)
-        : .executableTarget(name: "RehearsalService", dependencies: dependencies, swiftSettings: strict)
+            packageAccess: false, swiftSettings: strict)
+        : .executableTarget(
+            name: "RehearsalService", dependencies: dependencies, packageAccess: false, swiftSettings: strict)
 }()
 
 /// Rooms, lowest first: each may use only those above it in this list.
@@ -81,8 +82,10 @@ let rooms: [Target] = [
             "CByteKernels", "CLibarchive", "CryptoPrimitives", "DurableFiles", "ErrorReporting", "Secrets", system,
         ],
         swiftSettings: strict + optimised),
-    // The reference application sees what any app sees of the store: its public API and GRDB.
-    .target(name: "Rehearsal", dependencies: ["Strongroom", grdb, logging], swiftSettings: strict),
+    // The reference application sees what any app sees of the store: its public API and GRDB. Without package access the compiler holds
+    // it to that.
+    .target(
+        name: "Rehearsal", dependencies: ["Strongroom", grdb, logging], packageAccess: false, swiftSettings: strict),
     rehearsalService,
     .executableTarget(
         name: "StrongroomCLI",
