@@ -105,6 +105,7 @@ STRONGROOM_KERNEL void strongroom_mark_blocks(
         uint64_t utf8 = strongroom_full_bytes(~(uint64_t)above | pairs | (continuing & (lead << 1 | lead_before)));
         lead_before = lead >> 63;
         uint64_t zero = _mm512_testn_epi8_mask(here, here);
+        /* The class is the fourth bit, and the next block's first byte stands in the sixty-fourth. */
         uint64_t is_escaped = _mm512_test_epi8_mask(class, escaped) >> 1 |
                               (uint64_t)(classes->of[next] & STRONGROOM_CLASS_ESCAPED) << 60;
         uint64_t escapes = _mm512_test_epi8_mask(class, escape) & is_escaped;

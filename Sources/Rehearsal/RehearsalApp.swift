@@ -98,7 +98,7 @@ public actor RehearsalApp {
 
     /// Destroys a profile's keys and removes its files. It cannot be undone.
     ///
-    /// - Parameter profile: its id or name; it may be the one that is open.
+    /// - Parameter profile: its id or name; it may be the one that is open, which is closed then, even where the deletion fails.
     /// - Throws: `StrongroomError.profileNotFound`, and what `Store.deleteProfile` throws.
     public func deleteProfile(_ profile: String) async throws -> ProfileSummary {
         let info = try store.profile(profile)

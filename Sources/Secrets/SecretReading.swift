@@ -9,7 +9,8 @@ extension SecretBytes {
     ///
     /// - Parameters:
     ///   - descriptor: an open file descriptor; it stays open.
-    ///   - capacity: the most that is read, in bytes; what comes after is left unread.
+    ///   - capacity: the most that is read, in bytes; what comes after is left unread. Unless said otherwise, the longest passphrase
+    ///     (1,024 bytes) and a line end, so that one that is longer is seen to be, and refused.
     /// - Throws: `SecretsError.descriptorUnreadable`, and `SecretsError` where the memory cannot be had.
     public init(readingFrom descriptor: CInt, capacity: Int = 1_026) throws {
         try self.init(capacity: capacity) { buffer in

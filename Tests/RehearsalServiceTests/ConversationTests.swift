@@ -419,7 +419,7 @@ import Testing
         let outcome = try ChildProcess(
             executable: "/usr/bin/python3",
             [
-                "-W", "ignore", client, "\(ChildProcess.products)/rehearsal", test.path.string, test.keyFile.string,
+                client, "\(ChildProcess.products)/rehearsal", test.path.string, test.keyFile.string,
                 Self.formats.appending(path: "rehearsal.schema.json").path, "10000",
             ], environment: [:], in: nil
         ).finish()

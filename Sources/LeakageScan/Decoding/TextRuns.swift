@@ -221,14 +221,13 @@ enum TextRuns {
             return
         }
         // A run of sixteen characters has three times eight bytes that begin at a multiple of eight.
-        let step = 8
         var position = 0
         while position &+ 8 <= bytes.count {
             if case (true, let hasOddZeros) = isText(position) {
                 visit(position, hasOddZeros)
-                position = max(position + step, covered & ~(step - 1))
+                position = max(position + 8, covered & ~7)
             } else {
-                position = position &+ step
+                position = position &+ 8
             }
         }
     }

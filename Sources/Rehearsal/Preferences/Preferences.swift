@@ -67,7 +67,10 @@ enum SensitiveText {
     }
 
     static func isLetterOrDigit(_ byte: UInt8) -> Bool {
-        classOf(byte) == 0 || classOf(byte) == 1 || classOf(byte) == 2
+        switch Digit(byte) {
+        case .capital, .small, .figure: true
+        case .sign, nil: false
+        }
     }
 
     private static func hasKnownPrefix(_ word: String) -> Bool {
@@ -107,7 +110,7 @@ enum SensitiveText {
     private static func hasAuthorization(_ words: [Substring]) -> Bool {
         zip(words, words.dropFirst()).contains { scheme, value in
             ["bearer", "basic"].contains(scheme.lowercased()) && value.utf8.count >= 16
-                && value.utf8.contains(where: { classOf($0) != 1 })
+                && value.utf8.contains(where: { Digit($0) != .small })
         }
     }
 
@@ -138,9 +141,9 @@ enum SensitiveText {
     /// what is exactly as long as a usual key.
     private static func hasBase64Key(_ word: Substring) -> Bool {
         word.utf8.split(separator: UInt8(ascii: ".")).contains { part in
-            let isWhole = part.allSatisfy { classOf($0) != nil }
+            let isWhole = part.allSatisfy { Digit($0) != nil }
             if isWhole, [22, 32, 43, 44, 86, 88].contains(part.count), isMixed(Array(part)) { return true }
-            return part.split(whereSeparator: { classOf($0) == nil || $0 == UInt8(ascii: "/") })
+            return part.split(whereSeparator: { Digit($0) == nil || $0 == UInt8(ascii: "/") })
                 .contains { $0.count >= 22 && isMixed(Array($0)) }
         }
     }
@@ -148,21 +151,25 @@ enum SensitiveText {
     /// Random base64 goes from one kind of digit to another two times in three, words now and then, and words run together or divided
     /// by `/` a bit more often.
     private static func isMixed(_ bytes: [UInt8]) -> Bool {
-        let classes = bytes.compactMap(classOf)
-        guard classes.contains(0), classes.contains(1) else { return false }
-        let changes = zip(classes, classes.dropFirst()).count { $0 != $1 }
-        let isLikeWords = !classes.contains(2) || bytes.contains(UInt8(ascii: "/"))
-        return changes * (isLikeWords ? 2 : 3) >= classes.count
+        let digits = bytes.compactMap(Digit.init)
+        guard digits.contains(.capital), digits.contains(.small) else { return false }
+        let changes = zip(digits, digits.dropFirst()).count { $0 != $1 }
+        let isLikeWords = !digits.contains(.figure) || bytes.contains(UInt8(ascii: "/"))
+        return changes * (isLikeWords ? 2 : 3) >= digits.count
     }
 
-    /// Which kind of digit of base64, in both its alphabets: capital, small letter, figure, sign.
-    private static func classOf(_ byte: UInt8) -> Int? {
-        switch byte {
-        case UInt8(ascii: "A")...UInt8(ascii: "Z"): 0
-        case UInt8(ascii: "a")...UInt8(ascii: "z"): 1
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): 2
-        case UInt8(ascii: "+"), UInt8(ascii: "/"), UInt8(ascii: "-"), UInt8(ascii: "_"): 3
-        default: nil
+    /// A kind of digit of base64, in both its alphabets.
+    private enum Digit {
+        case capital, small, figure, sign
+
+        init?(_ byte: UInt8) {
+            switch byte {
+            case UInt8(ascii: "A")...UInt8(ascii: "Z"): self = .capital
+            case UInt8(ascii: "a")...UInt8(ascii: "z"): self = .small
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): self = .figure
+            case UInt8(ascii: "+"), UInt8(ascii: "/"), UInt8(ascii: "-"), UInt8(ascii: "_"): self = .sign
+            default: return nil
+            }
         }
     }
 

@@ -55,8 +55,9 @@ enum SchemaQueries {
         ALTER TABLE run DROP COLUMN transcript;
         """
 
-    /// Old data had no references to hold it together. What leads nowhere is given something to lead to, and nothing is thrown away:
-    /// runs without a project come into one called "Recovered", and so does a run that only its feedback or its artifacts remember.
+    /// Old data had no references to hold it together. What leads nowhere is given something to lead to, and no row is thrown away:
+    /// runs without a project come into one called "Recovered", and so does a run that only its feedback or its artifacts remember. A number that
+    /// is out of its bounds becomes the nearest one within.
     static let enforceReferences = """
         ALTER TABLE project RENAME TO old_project;
         ALTER TABLE run RENAME TO old_run;
@@ -101,7 +102,7 @@ enum SchemaQueries {
 
         -- Feedback and artifacts that name no run belong to the run that links to them, or to one that is made for them.
         UPDATE old_feedback SET run_id = (SELECT min(id) FROM old_run WHERE feedback_id = old_feedback.id)
-            WHERE run_id IS NULL OR run_id NOT IN (SELECT id FROM old_run)
+            WHERE (run_id IS NULL OR run_id NOT IN (SELECT id FROM old_run))
                 AND EXISTS (SELECT 1 FROM old_run WHERE feedback_id = old_feedback.id);
         CREATE TEMP TABLE lost_run (id INTEGER PRIMARY KEY);
         INSERT INTO lost_run (id)
