@@ -1,11 +1,35 @@
-/* The two loops of the leakage scanner that see every byte of a file, for processors with AVX-512. Everywhere else the scanner does the
-   same in Swift. Each writes one byte for each 64 bytes that it looks at; what that points to is looked at again, in Swift. */
+/* The loops of the leakage scanner that see every byte of a file, for processors with AVX-512 VBMI. Everywhere else the scanner does the same
+   in Swift. A row is surveyed in groups of 192 bytes, which says what a group may hold and is never wrong about what it does not; what may
+   hold something is then looked at in blocks of 64 bytes, exactly. */
 #ifndef STRONGROOM_CBYTEKERNELS_H
 #define STRONGROOM_CBYTEKERNELS_H
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
+enum {
+    STRONGROOM_BLOCK_BYTES = 64,
+    STRONGROOM_GROUP_BYTES = 192,
+    /* In each group, windows of four differences at every twelfth byte. */
+    STRONGROOM_GROUP_WINDOWS = 16,
+    STRONGROOM_WINDOW_STRIDE = 12,
+    /* Half a group. */
+    STRONGROOM_SCHEDULE_STRIDE = 96,
+};
+
+/* What a group may hold. */
+enum {
+    /* Eight characters of text at a multiple of eight. */
+    STRONGROOM_HINT_TEXT = 1,
+    STRONGROOM_HINT_ESCAPE = 2,
+    STRONGROOM_HINT_PAIR = 4,
+    STRONGROOM_HINT_UTF16 = 8,
+    /* Words that are related as those of an AES-256 key schedule are. */
+    STRONGROOM_HINT_SCHEDULE = 16,
+};
+
+/* What a block holds. */
 enum {
     /* Eight bytes at a multiple of eight are all of a class. */
     STRONGROOM_MARK_BASE64 = 1,
@@ -22,29 +46,218 @@ enum {
 };
 
 enum {
-    /* What a byte may be: part of base64 text, of a list of numbers, the first or the second byte of an escape that says a number. */
+    /* What a byte may be: part of base64 text, of a list of numbers, of any text; the first byte of an escape that says a number. */
     STRONGROOM_CLASS_BASE64 = 1,
     STRONGROOM_CLASS_LIST = 2,
-    STRONGROOM_CLASS_ESCAPE = 4,
-    STRONGROOM_CLASS_ESCAPED = 8,
+    STRONGROOM_CLASS_TEXT = 4,
+    STRONGROOM_CLASS_ESCAPE = 8,
 };
 
-/* The classes of each byte. No byte from 128 on has one. */
+/* What ASCII characters are. Bytes from 128 on have no class. */
 typedef struct {
-    uint8_t of[256];
-} strongroom_byte_classes;
+    /* The classes that a character is *not* of: a row of bytes that are all of a class has no such bit. */
+    uint8_t lacks[128];
+    /* STRONGROOM_CLASS_ESCAPE, where a character is not the second one of any escape that says a number. */
+    uint8_t lacks_behind[128];
+    /* Six bits, for a digit of base64; 128 for every other character. */
+    uint8_t base64_values[128];
+    /* Three of eight bits each, for filters. */
+    uint8_t filter_patterns[64];
+} strongroom_tables;
+
+/* Which windows may be a needle's: each sets three bits of one byte. */
+typedef struct {
+    const uint8_t *bytes;
+    /* There are two to the power of so many bytes. */
+    unsigned bits;
+} strongroom_filter;
+
+/* A row of bytes whose blocks are marked. */
+typedef struct {
+    const uint8_t *bytes;
+    size_t length;
+    /* Eight more than there are blocks, the last ones zero. */
+    const uint8_t *marks;
+    /* Which bytes are base64, for each block that has that mark. */
+    const uint64_t *base64;
+} strongroom_row;
+
+/* Fibonacci hashing: two to the power of 32, or 64, divided by the golden ratio. The upper bits say which byte, the next six which
+   three bits of it. */
+#define STRONGROOM_HASH_32 0x9e3779b1u
+#define STRONGROOM_HASH_64 0x9e3779b97f4a7c15ull
+/* Another, for a second place. */
+#define STRONGROOM_SECOND_HASH_64 0xd6e8feb86659fd93ull
+
+/* Whether a window of eight bytes is in a filter, by a multiplier. */
+static inline int strongroom_filter_has_64(
+    const strongroom_filter *filter, const strongroom_tables *tables, uint64_t window, uint64_t multiplier) {
+    uint64_t hash = window * multiplier;
+    uint8_t pattern = tables->filter_patterns[hash >> (58 - filter->bits) & 63];
+    return (filter->bytes[hash >> (64 - filter->bits)] & pattern) == pattern;
+}
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define STRONGROOM_KERNEL __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi"))) static inline
+#define STRONGROOM_KERNEL \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,bmi,bmi2,popcnt"))) static inline
 
 /* Whether this processor has what the kernels need. */
 static inline int strongroom_has_kernels(void) {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512vbmi");
+           __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+           __builtin_cpu_supports("popcnt");
+}
+
+#define STRONGROOM_ALL(byte) _mm512_set1_epi8((char)(byte))
+
+/* (a ^ b) & c, a | (b & c) and a ^ b ^ c, as what _mm512_ternarylogic_epi32 wants. */
+enum { STRONGROOM_DIFFERS_IN = 0x28, STRONGROOM_OR_BOTH = 0xf8, STRONGROOM_XOR = 0x96 };
+
+/* The tables, in registers. */
+typedef struct {
+    __m512i lacks[2], behind[2];
+} strongroom_loaded;
+
+STRONGROOM_KERNEL strongroom_loaded strongroom_load_tables(const strongroom_tables *tables) {
+    strongroom_loaded loaded;
+    for (int half = 0; half < 2; half++) {
+        loaded.lacks[half] = _mm512_loadu_si512(tables->lacks + 64 * half);
+        loaded.behind[half] = _mm512_loadu_si512(tables->lacks_behind + 64 * half);
+    }
+    return loaded;
+}
+
+/* The classes that each byte is not of; the uppermost bit as well, for bytes from 128 on. */
+STRONGROOM_KERNEL __m512i strongroom_lacks(const strongroom_loaded *loaded, __m512i here) {
+    __m512i lacks = _mm512_permutex2var_epi8(loaded->lacks[0], here, loaded->lacks[1]);
+    return _mm512_ternarylogic_epi32(lacks, here, STRONGROOM_ALL(0x80), STRONGROOM_OR_BOTH);
+}
+
+/* Without STRONGROOM_CLASS_ESCAPE where an escape may begin, given the bytes behind each. */
+STRONGROOM_KERNEL __m512i strongroom_lacks_escape(const strongroom_loaded *loaded, __m512i lacks, __m512i next) {
+    return _mm512_or_si512(lacks, _mm512_permutex2var_epi8(loaded->behind[0], next, loaded->behind[1]));
+}
+
+/* Zero where a character from U+0080 to U+00FF begins in UTF-8. */
+STRONGROOM_KERNEL __m512i strongroom_lacks_pair(__m512i here, __m512i next) {
+    __m512i lead = _mm512_ternarylogic_epi32(here, STRONGROOM_ALL(0xc2), STRONGROOM_ALL(0xfe), STRONGROOM_DIFFERS_IN);
+    __m512i continued = _mm512_ternarylogic_epi32(next, STRONGROOM_ALL(0x80), STRONGROOM_ALL(0xc0), STRONGROOM_DIFFERS_IN);
+    return _mm512_or_si512(lead, continued);
+}
+
+/* Which eight bytes may be text in UTF-16: every other one is zero, and the second or fourth character is not. */
+STRONGROOM_KERNEL __mmask8 strongroom_may_be_utf16(__m512i here) {
+    __mmask8 halves = _mm512_testn_epi64_mask(here, _mm512_set1_epi16(0x00ff)) |
+                      _mm512_testn_epi64_mask(here, _mm512_set1_epi16((short)0xff00));
+    return halves & _mm512_test_epi64_mask(here, _mm512_set1_epi32((int)0xffff0000));
+}
+
+/* Eight bytes here, and eight in the other half of a group. */
+STRONGROOM_KERNEL __m128i strongroom_load_halves(const uint8_t *at) {
+    uint64_t first, second;
+    memcpy(&first, at, 8);
+    memcpy(&second, at + STRONGROOM_SCHEDULE_STRIDE, 8);
+    return _mm_set_epi64x((long long)second, (long long)first);
+}
+
+/* Whether the word here, the next one, or one of two in the other half of a group, and words behind it are related as those of a schedule
+   are: see ScheduleFinder.swift. */
+STRONGROOM_KERNEL int strongroom_may_be_schedule(const uint8_t *at) {
+    __m128i zeroth = strongroom_load_halves(at), first = strongroom_load_halves(at + 4);
+    __m128i eighth = strongroom_load_halves(at + 32), ninth = strongroom_load_halves(at + 36);
+    __m128i encryption = _mm_ternarylogic_epi32(first, eighth, ninth, STRONGROOM_XOR);
+    __m128i decryption = _mm_ternarylogic_epi32(zeroth, first, ninth, STRONGROOM_XOR);
+    __m128i either = _mm_or_si128(first, ninth);
+    __mmask8 related = _mm_testn_epi32_mask(encryption, encryption) | _mm_testn_epi32_mask(decryption, decryption);
+    return (related & _mm_test_epi32_mask(either, either)) != 0;
+}
+
+/* Surveys groups of 192 bytes: writes, for each, what it may hold, and which of its windows may be a needle's. One byte behind the last group
+   is read too; words of four bytes are aligned at `word` bytes behind where each begins.
+
+   Numbers of bytes of the filter are written down for some groups before any of them is read, because a processor does not read quickly what it
+   has just written as part of something longer. `volatile` keeps the compiler from reading them with instructions that take longer. */
+STRONGROOM_KERNEL void strongroom_survey(
+    const uint8_t *bytes, size_t count, const strongroom_tables *tables, const strongroom_filter *filter, unsigned word,
+    uint8_t *hints, uint16_t *windows) {
+    enum { GROUPS = 16, WINDOWS = STRONGROOM_GROUP_WINDOWS };
+    const strongroom_loaded loaded = strongroom_load_tables(tables);
+    const uint8_t *filter_bytes = filter->bytes;
+    const __m512i patterns = _mm512_loadu_si512(tables->filter_patterns), multiplier = _mm512_set1_epi32((int)STRONGROOM_HASH_32);
+    const __m128i to_byte = _mm_cvtsi32_si128((int)(32 - filter->bits)), to_pattern = _mm_cvtsi32_si128((int)(26 - filter->bits));
+    /* Where the windows stand: ten in the first two blocks, six in the last two. */
+    uint8_t first_places[64] = {0}, last_places[64] = {0};
+    for (int window = 0; window < WINDOWS; window++)
+        for (int byte = 0; byte < 4; byte++) {
+            int place = STRONGROOM_WINDOW_STRIDE * window + byte;
+            if (window < 10) first_places[4 * window + byte] = (uint8_t)place;
+            else last_places[4 * window + byte] = (uint8_t)(place - 64);
+        }
+    const __m512i in_first = _mm512_loadu_si512(first_places), in_last = _mm512_loadu_si512(last_places);
+    uint32_t place[WINDOWS * GROUPS];
+    uint8_t wanted[WINDOWS * GROUPS], found[WINDOWS * GROUPS];
+    uint16_t is_window[GROUPS];
+    volatile const uint32_t *place_read = place;
+    volatile uint8_t *found_written = found;
+    memset(wanted, 0, sizeof wanted);
+    memset(is_window, 0, sizeof is_window);
+    for (size_t done = 0; done < count; done += GROUPS) {
+        const size_t groups = count - done < GROUPS ? count - done : GROUPS;
+        for (size_t group = 0; group < groups; group++) {
+            const uint8_t *at = bytes + STRONGROOM_GROUP_BYTES * (done + group);
+            __m512i here[3], next[3], lacks[3];
+            for (int block = 0; block < 3; block++) {
+                here[block] = _mm512_loadu_si512(at + 64 * block);
+                next[block] = _mm512_loadu_si512(at + 64 * block + 1);
+                lacks[block] = strongroom_lacks(&loaded, here[block]);
+            }
+            __m512i differences[3];
+            for (int block = 0; block < 3; block++) differences[block] = _mm512_xor_si512(here[block], next[block]);
+            __m512i window = _mm512_mask_blend_epi32(
+                0xfc00, _mm512_permutex2var_epi8(differences[0], in_first, differences[1]),
+                _mm512_permutex2var_epi8(differences[1], in_last, differences[2]));
+            __m512i hash = _mm512_mullo_epi32(window, multiplier);
+            is_window[group] = _mm512_test_epi32_mask(window, window);
+            _mm512_storeu_si512(place + WINDOWS * group, _mm512_srl_epi32(hash, to_byte));
+            _mm_storeu_si128(
+                (__m128i *)(wanted + WINDOWS * group),
+                _mm512_cvtepi32_epi8(_mm512_permutexvar_epi8(_mm512_srl_epi32(hash, to_pattern), patterns)));
+
+            const __m512i no_text = STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_TEXT), no_escape = STRONGROOM_ALL(STRONGROOM_CLASS_ESCAPE);
+            __mmask8 text = 0, utf16 = 0;
+            __mmask64 escapes = 0;
+            __m512i pairs = STRONGROOM_ALL(0xff);
+            for (int block = 0; block < 3; block++) {
+                text |= _mm512_testn_epi64_mask(lacks[block], no_text);
+                escapes |= _mm512_testn_epi8_mask(strongroom_lacks_escape(&loaded, lacks[block], next[block]), no_escape);
+                pairs = _mm512_min_epu8(pairs, strongroom_lacks_pair(here[block], next[block]));
+                utf16 |= strongroom_may_be_utf16(here[block]);
+            }
+            hints[done + group] = (uint8_t)(
+                (text != 0) * STRONGROOM_HINT_TEXT | (escapes != 0) * STRONGROOM_HINT_ESCAPE |
+                (_mm512_testn_epi8_mask(pairs, pairs) != 0) * STRONGROOM_HINT_PAIR | (utf16 != 0) * STRONGROOM_HINT_UTF16 |
+                strongroom_may_be_schedule(at + word) * STRONGROOM_HINT_SCHEDULE);
+        }
+        for (size_t number = 0; number < WINDOWS * groups; number += 8) {
+            found_written[number] = filter_bytes[place_read[number]];
+            found_written[number + 1] = filter_bytes[place_read[number + 1]];
+            found_written[number + 2] = filter_bytes[place_read[number + 2]];
+            found_written[number + 3] = filter_bytes[place_read[number + 3]];
+            found_written[number + 4] = filter_bytes[place_read[number + 4]];
+            found_written[number + 5] = filter_bytes[place_read[number + 5]];
+            found_written[number + 6] = filter_bytes[place_read[number + 6]];
+            found_written[number + 7] = filter_bytes[place_read[number + 7]];
+        }
+        for (size_t group = 0; group < groups; group++) {
+            __m128i pattern = _mm_loadu_si128((const __m128i *)(wanted + WINDOWS * group));
+            __m128i read = _mm_loadu_si128((const __m128i *)(found + WINDOWS * group));
+            windows[done + group] = _mm_cmpeq_epi8_mask(_mm_and_si128(read, pattern), pattern) & is_window[group];
+        }
+    }
 }
 
 /* The upper bit of each of the eight bytes of a mask that is all ones. */
@@ -68,109 +281,221 @@ static inline int strongroom_has_escape(const uint8_t *at, uint64_t places) {
     return 0;
 }
 
-/* Whether a mask of zero bytes has eight of which every other one is zero, and of the others at most one. */
-static inline int strongroom_has_utf16(uint64_t zero) {
-    for (int shift = 0; shift < 64; shift += 8) {
-        unsigned here = zero >> shift & 0xff, even = here & 0x55, odd = here & 0xaa;
-        if ((even == 0x55 && !(odd & (odd - 1))) || (odd == 0xaa && !(even & (even - 1)))) return 1;
+/* Where characters from U+0080 to U+00FF begin in a block. */
+STRONGROOM_KERNEL uint64_t strongroom_pairs(const uint8_t *at) {
+    __m512i lacks = strongroom_lacks_pair(_mm512_loadu_si512(at), _mm512_loadu_si512(at + 1));
+    return _mm512_testn_epi8_mask(lacks, lacks);
+}
+
+/* Whether eight bytes of a block at a multiple of eight are characters below U+0100. One byte before the block is read too. */
+STRONGROOM_KERNEL int strongroom_has_utf8(const uint8_t *at) {
+    uint64_t pairs = strongroom_pairs(at);
+    uint64_t begun_before = (at[-1] & 0xfe) == 0xc2 && (at[0] & 0xc0) == 0x80;
+    uint64_t others = (uint64_t)_mm512_movepi8_mask(_mm512_loadu_si512(at));
+    return strongroom_full_bytes(~others | pairs | pairs << 1 | begun_before) != 0;
+}
+
+/* Which of eight groups of four characters have at most one that is zero: a bit in every fourth. */
+STRONGROOM_KERNEL uint32_t strongroom_three_of_four(__m512i here) {
+    uint32_t present = _mm512_test_epi16_mask(here, here);
+    uint32_t both = present & present >> 1, either = present | present >> 1;
+    return ((both & either >> 2) | (either & both >> 2)) & 0x11111111u;
+}
+
+/* Marks the three blocks of a group that has hints, and writes down which of their bytes are base64 where there is text. 65 bytes before the
+   group and behind it are read too. */
+STRONGROOM_KERNEL void strongroom_mark_group(
+    const uint8_t *bytes, const strongroom_tables *tables, uint8_t hints, uint8_t *marks, uint64_t *base64) {
+    const strongroom_loaded loaded = strongroom_load_tables(tables);
+    for (int block = 0; block < 3; block++) {
+        const uint8_t *at = bytes + 64 * block;
+        __m512i here = _mm512_loadu_si512(at);
+        uint8_t mark = 0;
+        if (hints & (STRONGROOM_HINT_TEXT | STRONGROOM_HINT_ESCAPE)) {
+            __m512i lacks = strongroom_lacks(&loaded, here);
+            const __m512i no_base64 = STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_BASE64), no_list = STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_LIST);
+            if (_mm512_testn_epi64_mask(lacks, no_base64)) mark |= STRONGROOM_MARK_BASE64;
+            unsigned list = _mm512_testn_epi64_mask(lacks, no_list);
+            if (list & list >> 1 & 0x55) mark |= STRONGROOM_MARK_LIST;
+            base64[block] = _mm512_testn_epi8_mask(lacks, no_base64);
+            uint64_t escapes = _mm512_testn_epi8_mask(
+                strongroom_lacks_escape(&loaded, lacks, _mm512_loadu_si512(at + 1)), STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_ESCAPE));
+            if (strongroom_has_escape(at, escapes)) mark |= STRONGROOM_MARK_ESCAPE;
+        }
+        if (hints & STRONGROOM_HINT_PAIR && strongroom_pairs(at) &&
+            (strongroom_has_utf8(at) || strongroom_has_utf8(at - 64) || strongroom_has_utf8(at + 64)))
+            mark |= STRONGROOM_MARK_PAIR;
+        if (hints & STRONGROOM_HINT_UTF16 &&
+            strongroom_three_of_four(here) & _pdep_u32(strongroom_may_be_utf16(here), 0x11111111u))
+            mark |= STRONGROOM_MARK_UTF16;
+        marks[block] = mark;
+    }
+}
+
+/* Marks the blocks of every group that has a hint, and no others. */
+STRONGROOM_KERNEL void strongroom_mark_groups(
+    const uint8_t *bytes, size_t count, const strongroom_tables *tables, const uint8_t *hints, uint8_t *marks, uint64_t *base64) {
+    const uint8_t wanted = STRONGROOM_HINT_TEXT | STRONGROOM_HINT_ESCAPE | STRONGROOM_HINT_PAIR | STRONGROOM_HINT_UTF16;
+    memset(marks, 0, 3 * count);
+    for (size_t group = 0; group < count; group++)
+        if (hints[group] & wanted)
+            strongroom_mark_group(
+                bytes + STRONGROOM_GROUP_BYTES * group, tables, hints[group], marks + 3 * group, base64 + 3 * group);
+}
+
+/* Whether a mask has so many ones in a row, `before` of which may stand before it; how many it ends with is written down. */
+static inline int strongroom_has_ones(uint64_t mask, unsigned wanted, unsigned *before) {
+    if (mask == ~(uint64_t)0) {
+        *before += 64;
+        return *before >= wanted;
+    }
+    int has = *before + (unsigned)__builtin_ctzll(~mask) >= wanted;
+    *before = (unsigned)__builtin_clzll(~mask);
+    /* Each step doubles how many ones in a row a bit stands for, up to what is wanted. */
+    uint64_t rows = mask;
+    for (unsigned length = 1; length < wanted && rows;) {
+        unsigned step = wanted - length < length ? wanted - length : length;
+        rows &= rows >> step;
+        length += step;
+    }
+    return has || rows;
+}
+
+/* Whether what a run of base64 text may say has to be looked at: bytes with a window that may be a needle's, or text. Everything else
+   that it could be is worth a look too: base32 of so many digits, and characters between the digits. */
+STRONGROOM_KERNEL int strongroom_base64_is_worth_a_look(
+    const uint8_t *run, size_t length, const strongroom_tables *tables, const strongroom_filter *filter, unsigned base32_minimum) {
+    const __m512i values[2] = {
+        _mm512_loadu_si512(tables->base64_values), _mm512_loadu_si512(tables->base64_values + 64)};
+    uint64_t all_upper = 0, all_lower = 0;
+    unsigned upper_before = 0, lower_before = 0;
+    for (size_t done = 0; done < length; done += 64) {
+        __mmask64 there = length - done < 64 ? ((__mmask64)1 << (length - done)) - 1 : ~(__mmask64)0;
+        __m512i here = _mm512_maskz_loadu_epi8(there, run + done);
+        __m512i symbols = _mm512_permutex2var_epi8(values[0], here, values[1]);
+        if (_mm512_movepi8_mask(symbols) & there) return 1;
+        uint64_t upper = _mm512_cmplt_epu8_mask(_mm512_sub_epi8(here, STRONGROOM_ALL('A')), STRONGROOM_ALL(26));
+        uint64_t lower = _mm512_cmplt_epu8_mask(_mm512_sub_epi8(here, STRONGROOM_ALL('a')), STRONGROOM_ALL(26));
+        uint64_t digits = _mm512_cmplt_epu8_mask(_mm512_sub_epi8(here, STRONGROOM_ALL('2')), STRONGROOM_ALL(6));
+        /* In base32 a hyphen is left out. */
+        if (_mm512_mask_cmpeq_epi8_mask(there, here, STRONGROOM_ALL('-'))) return 1;
+        if (strongroom_has_ones(upper | digits, base32_minimum, &upper_before) ||
+            strongroom_has_ones(lower | digits, base32_minimum, &lower_before))
+            return 1;
+        all_upper |= upper;
+        all_lower |= lower;
+    }
+    /* Base64 of random bytes has letters in both cases: see TextRuns.mayBe. */
+    if (!all_upper || !all_lower) return 0;
+
+    for (size_t done = 0; done + 12 <= length; done += 64) {
+        size_t rest = length - done;
+        __mmask64 there = rest < 64 ? ((__mmask64)1 << rest) - 1 : ~(__mmask64)0;
+        __mmask64 there_behind = rest < 68 ? ((__mmask64)1 << (rest - 4)) - 1 : ~(__mmask64)0;
+        __m512i symbols = _mm512_permutex2var_epi8(values[0], _mm512_maskz_loadu_epi8(there, run + done), values[1]);
+        __m512i behind = _mm512_permutex2var_epi8(values[0], _mm512_maskz_loadu_epi8(there_behind, run + done + 4), values[1]);
+        uint64_t windows[8];
+        _mm512_storeu_si512(windows, _mm512_xor_si512(symbols, behind));
+        size_t count = (rest - 12) / 8 + 1;
+        for (size_t number = 0; number < count && number < 8; number++)
+            if (strongroom_filter_has_64(filter, tables, windows[number], STRONGROOM_HASH_64) &&
+                strongroom_filter_has_64(filter, tables, windows[number], STRONGROOM_SECOND_HASH_64))
+                return 1;
+        if (done > 0) continue;
+        /* Where the uppermost bit of each byte of text would stand, which is zero: in the sixth bit of the first digit of four, the
+           fourth of the second, the second of the third. The byte at the last digit is not whole. One in eight may be something else. */
+        uint64_t sixth = _mm512_test_epi8_mask(symbols, STRONGROOM_ALL(32)), fourth = _mm512_test_epi8_mask(symbols, STRONGROOM_ALL(8));
+        uint64_t second = _mm512_test_epi8_mask(symbols, STRONGROOM_ALL(2)), whole = there >> 1;
+        for (unsigned phase = 0; phase < 4; phase++) {
+            uint64_t firsts = 0x1111111111111111u << phase;
+            uint64_t others = ((sixth & firsts) | (fourth & firsts << 1) | (second & firsts << 2)) & whole;
+            size_t bytes = (length - phase) * 6 / 8;
+            if (__builtin_popcountll(others) * 8u <= (bytes < 64 ? bytes : 64)) return 1;
+        }
     }
     return 0;
 }
 
-/* Writes a mark for each of `count` blocks of 64 bytes. One byte before the first block and two behind the last are read too.
-
-   What random bytes hardly ever have is asked for in branches, which are nearly always guessed right; what they have in every other block is
-   not. */
-STRONGROOM_KERNEL void strongroom_mark_blocks(
-    const uint8_t *bytes, size_t count, const strongroom_byte_classes *classes, uint8_t *marks) {
-    const __m512i lower_classes = _mm512_loadu_si512(classes->of), upper_classes = _mm512_loadu_si512(classes->of + 64);
-    const __m512i all_but_last = _mm512_set1_epi8((char)0xfe), two_leads = _mm512_set1_epi8((char)0xc2);
-    const __m512i first_lead = _mm512_set1_epi8((char)0xc0);
-    const __m512i escape = _mm512_set1_epi8(STRONGROOM_CLASS_ESCAPE), escaped = _mm512_set1_epi8(STRONGROOM_CLASS_ESCAPED);
-    uint64_t lead_before = count && (bytes[-1] & 0xfe) == 0xc2;
-    /* What stands beside the first and the last block is not known: it may be text. */
-    uint64_t utf8_before = 1;
-    uint8_t pair_before = 0;
-    for (size_t block = 0; block < count; block++) {
-        const uint8_t *at = bytes + 64 * block;
-        const uint8_t next = at[64];
-        __m512i here = _mm512_loadu_si512(at);
-        __mmask64 above = _mm512_movepi8_mask(here);
-        __m512i class = _mm512_maskz_permutex2var_epi8(_knot_mask64(above), lower_classes, here, upper_classes);
-
-        uint64_t lead = _mm512_cmpeq_epi8_mask(_mm512_and_si512(here, all_but_last), two_leads);
-        uint64_t continuing = _mm512_cmplt_epi8_mask(here, first_lead);
-        uint64_t continued = continuing >> 1 | (uint64_t)(next >> 6 == 2) << 63;
-        uint64_t pairs = lead & continued;
-        uint64_t utf8 = strongroom_full_bytes(~(uint64_t)above | pairs | (continuing & (lead << 1 | lead_before)));
-        lead_before = lead >> 63;
-        uint64_t zero = _mm512_testn_epi8_mask(here, here);
-        /* The class is the fourth bit, and the next block's first byte stands in the sixty-fourth. */
-        uint64_t is_escaped = _mm512_test_epi8_mask(class, escaped) >> 1 |
-                              (uint64_t)(classes->of[next] & STRONGROOM_CLASS_ESCAPED) << 60;
-        uint64_t escapes = _mm512_test_epi8_mask(class, escape) & is_escaped;
-
-        uint8_t pair = (pairs != 0) * STRONGROOM_MARK_PAIR;
-        uint8_t mark = ((utf8 | utf8_before) != 0) * pair;
-        if (escapes) mark |= strongroom_has_escape(at, escapes) * STRONGROOM_MARK_ESCAPE;
-        if (utf8) {
-            /* Text of any other kind is text of this one. */
-            uint64_t base64 = _mm512_test_epi8_mask(class, _mm512_set1_epi8(STRONGROOM_CLASS_BASE64));
-            uint64_t list = _mm512_test_epi8_mask(class, _mm512_set1_epi8(STRONGROOM_CLASS_LIST));
-            if (block > 0) marks[block - 1] |= pair_before;
-            mark |= (strongroom_full_bytes(base64) != 0) * STRONGROOM_MARK_BASE64;
-            mark |= (strongroom_full_bytes(list & (list >> 8) & 0x00ff00ff00ff00ffu) != 0) * STRONGROOM_MARK_LIST;
-        }
-        if (__builtin_popcountll(zero) >= 4) {
-            /* The zeros of every other byte fill the gaps of the others. */
-            uint64_t halves = strongroom_full_bytes(zero | 0x5555555555555555u) | strongroom_full_bytes(zero | 0xaaaaaaaaaaaaaaaau);
-            if (halves & ~strongroom_full_bytes(zero)) mark |= strongroom_has_utf16(zero) * STRONGROOM_MARK_UTF16;
-        }
-        marks[block] = mark;
-        utf8_before = utf8;
-        pair_before = pair;
-    }
-    if (count) marks[count - 1] |= pair_before;
+static inline int strongroom_is_base64(const strongroom_tables *tables, uint8_t byte) {
+    return byte < 128 && !(tables->lacks[byte] & STRONGROOM_CLASS_BASE64);
 }
 
-/* Writes, for each of `count` blocks of 64 bytes, which of its eight windows have their bit set in a filter: see WindowTable.swift. One
-   byte behind the last block is read too. The filter is read a byte at a time: a gather takes three times as long. */
-STRONGROOM_KERNEL void strongroom_probe_windows(
-    const uint8_t *bytes, size_t count, const uint64_t *filter, unsigned shift, uint8_t *hits) {
-    const uint8_t *filter_bytes = (const uint8_t *)filter;
-    const __m512i multiplier = _mm512_set1_epi64((long long)0x9e3779b97f4a7c15u);
-    const __m512i all_but_sign = _mm512_set1_epi64(0x7fffffffffffffffll);
-    const __m512i seven = _mm512_set1_epi64(7), one = _mm512_set1_epi64(1);
-    const __m128i by_shift = _mm_cvtsi32_si128((int)shift);
-    for (size_t block = 0; block < count; block++) {
-        const uint8_t *at = bytes + 64 * block;
-        __m512i window = _mm512_xor_si512(_mm512_loadu_si512(at), _mm512_loadu_si512(at + 1));
-        __m512i mixed = _mm512_mullo_epi64(window, multiplier);
-        __m512i hash = _mm512_and_si512(_mm512_xor_si512(mixed, _mm512_srli_epi64(mixed, 32)), all_but_sign);
-        __m512i bit = _mm512_srl_epi64(hash, by_shift);
-        uint32_t place[8];
-        _mm256_storeu_si256((__m256i *)place, _mm512_cvtepi64_epi32(_mm512_srli_epi64(bit, 3)));
-        uint64_t lower = (uint32_t)filter_bytes[place[0]] | (uint32_t)filter_bytes[place[1]] << 8 |
-                         (uint32_t)filter_bytes[place[2]] << 16 | (uint32_t)filter_bytes[place[3]] << 24;
-        uint64_t upper = (uint32_t)filter_bytes[place[4]] | (uint32_t)filter_bytes[place[5]] << 8 |
-                         (uint32_t)filter_bytes[place[6]] << 16 | (uint32_t)filter_bytes[place[7]] << 24;
-        __m128i read = _mm_cvtsi64_si128((long long)(lower | upper << 32));
-        __m128i wanted = _mm512_cvtepi64_epi8(_mm512_sllv_epi64(one, _mm512_and_si512(bit, seven)));
-        hits[block] = (uint8_t)_mm_test_epi8_mask(read, wanted);
+/* Finds the next run of base64 text that is worth a look and begins at or behind `from`. One that ends with a line may go on in the next, which is
+   indented: it is worth a look however short it is.
+
+   Returns where it begins, and writes where it ends; the length of the row where there is none. */
+STRONGROOM_KERNEL size_t strongroom_next_base64(
+    const strongroom_row *row, size_t from, size_t minimum, const strongroom_tables *tables, const strongroom_filter *filter,
+    unsigned base32_minimum, size_t *end) {
+    size_t blocks = (row->length + 63) / 64, position = from;
+    while (position < row->length) {
+        size_t block = position / 64;
+        while (block < blocks) {
+            uint64_t eight;
+            memcpy(&eight, row->marks + block, 8);
+            eight &= 0x0101010101010101u * STRONGROOM_MARK_BASE64;
+            if (eight) {
+                block += (size_t)__builtin_ctzll(eight) / 8;
+                break;
+            }
+            block += 8;
+        }
+        if (block >= blocks) break;
+        if (64 * block > position) position = 64 * block;
+        uint64_t rest = row->base64[block] >> (position & 63);
+        if (!rest) {
+            position = 64 * (block + 1);
+            continue;
+        }
+        position += (size_t)__builtin_ctzll(rest);
+        size_t start = position;
+        while (start > from && strongroom_is_base64(tables, row->bytes[start - 1])) start--;
+        /* To the end of the run, block by block where there are masks. */
+        for (;;) {
+            uint64_t others = ~row->base64[block] >> (position & 63);
+            if (others) {
+                position += (size_t)__builtin_ctzll(others);
+                break;
+            }
+            position = 64 * ++block;
+            if (position >= row->length) break;
+            if (row->marks[block] & STRONGROOM_MARK_BASE64) continue;
+            while (position < row->length && strongroom_is_base64(tables, row->bytes[position])) position++;
+            break;
+        }
+        if (position > row->length) position = row->length;
+        int may_go_on = row->bytes[position - 1] == '\n' && position < row->length &&
+                        (row->bytes[position] == ' ' || row->bytes[position] == '\t');
+        if (may_go_on || (position - start >= minimum && strongroom_base64_is_worth_a_look(
+                                                             row->bytes + start, position - start, tables, filter, base32_minimum))) {
+            *end = position;
+            return start;
+        }
+        from = position;
     }
+    *end = row->length;
+    return row->length;
 }
 
+#undef STRONGROOM_ALL
 #undef STRONGROOM_KERNEL
 #else
 
 static inline int strongroom_has_kernels(void) { return 0; }
-static inline void strongroom_mark_blocks(
-    const uint8_t *bytes, size_t count, const strongroom_byte_classes *classes, uint8_t *marks) {
-    (void)bytes, (void)count, (void)classes, (void)marks;
+static inline void strongroom_survey(
+    const uint8_t *bytes, size_t count, const strongroom_tables *tables, const strongroom_filter *filter, unsigned word,
+    uint8_t *hints, uint16_t *windows) {
+    (void)bytes, (void)count, (void)tables, (void)filter, (void)word, (void)hints, (void)windows;
 }
-static inline void strongroom_probe_windows(
-    const uint8_t *bytes, size_t count, const uint64_t *filter, unsigned shift, uint8_t *hits) {
-    (void)bytes, (void)count, (void)filter, (void)shift, (void)hits;
+static inline void strongroom_mark_groups(
+    const uint8_t *bytes, size_t count, const strongroom_tables *tables, const uint8_t *hints, uint8_t *marks, uint64_t *base64) {
+    (void)bytes, (void)count, (void)tables, (void)hints, (void)marks, (void)base64;
+}
+static inline size_t strongroom_next_base64(
+    const strongroom_row *row, size_t from, size_t minimum, const strongroom_tables *tables, const strongroom_filter *filter,
+    unsigned base32_minimum, size_t *end) {
+    (void)from, (void)minimum, (void)tables, (void)filter, (void)base32_minimum;
+    return *end = row->length;
 }
 
 #endif

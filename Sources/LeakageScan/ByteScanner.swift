@@ -22,8 +22,9 @@ final class ByteScanner {
     /// The shortest row of decoded bytes that can hold something.
     private let minimumBytes: Int
     private var scratch: [Scratch] = []
-    /// Where the processor can make them, and nothing shorter is looked for than they are sure of.
-    private let marks: BlockMarks?
+    /// Where the processor can make surveys, and nothing shorter is looked for than they are sure of.
+    private let surveyor: RowSurveyor?
+    private let base64Filter: Base64Filter?
 
     /// Memory for what is decoded at one depth.
     private final class Scratch {
@@ -52,36 +53,51 @@ final class ByteScanner {
     init(_ matchers: Matchers, minimumBytes: Int, rowBytes: Int = 1 << 16, usesKernels: Bool = true) {
         self.matchers = matchers
         self.minimumBytes = minimumBytes
-        let isSure = minimumBytes >= BlockMarks.minimumBytes
-        marks = usesKernels && isSure && BlockMarks.isAvailable ? BlockMarks(bytes: rowBytes) : nil
+        let isSure = minimumBytes >= RowSurveyor.minimumBytes
+        surveyor = usesKernels && isSure && RowSurveyor.isAvailable ? RowSurveyor(bytes: rowBytes) : nil
+        base64Filter = matchers.base64
+    }
+
+    /// What is to be known of a row before it is looked through; nil where that is not known. It is good until the next one.
+    ///
+    /// - Parameter misalignment: how far the row's first byte is from a multiple of four.
+    func survey(_ bytes: UnsafeRawBufferPointer, misalignment: Int) -> RowSurvey? {
+        surveyor.flatMap { $0.survey(bytes, matchers.keys?.filter, misalignment: misalignment) }
     }
 
     func scan(_ bytes: UnsafeRawBufferPointer, _ report: (Hit) -> Void) {
-        examine(bytes, EncodingPath(), { $0 }, report)
+        scan(bytes, survey(bytes, misalignment: 0), report)
+    }
+
+    /// - Parameter survey: of this row.
+    func scan(_ bytes: UnsafeRawBufferPointer, _ survey: RowSurvey?, _ report: (Hit) -> Void) {
+        guard !matchers.isEmpty else { return }
+        examine(bytes, survey, EncodingPath(), { $0 }, report)
     }
 
     private func examine(
-        _ bytes: UnsafeRawBufferPointer, _ path: EncodingPath, _ toSource: (Range<Int>) -> Range<Int>,
-        _ report: (Hit) -> Void
+        _ bytes: UnsafeRawBufferPointer, _ survey: RowSurvey?, _ path: EncodingPath,
+        _ toSource: (Range<Int>) -> Range<Int>, _ report: (Hit) -> Void
     ) {
-        matchers.scan(bytes, path.depth == 0 ? marks : nil) { match in
+        matchers.scan(bytes, survey) { match in
             report(Hit(match: match, encodings: path, source: toSource(match.range)))
         }
         guard path.depth < Self.maximumDepth, bytes.count >= minimumBytes, path.depth == 0 || Self.isTextual(bytes)
         else {
             return
         }
-        decode(bytes, path.depth == 0 ? marks?.of(bytes) : nil, path, toSource, report)
+        decode(bytes, survey, path, toSource, report)
     }
 
     /// Every text in a row.
     private func decode(
-        _ bytes: UnsafeRawBufferPointer, _ marked: BlockMarks.Marked?, _ path: EncodingPath,
+        _ bytes: UnsafeRawBufferPointer, _ survey: RowSurvey?, _ path: EncodingPath,
         _ toSource: (Range<Int>) -> Range<Int>, _ report: (Hit) -> Void
     ) {
+        let base32Minimum = (minimumBytes * 8 + 4) / 5
         func base64(_ run: Range<Int>) {
             let kinds = TextRuns.mayBe(
-                UnsafeRawBufferPointer(rebasing: bytes[run]), base32Minimum: (minimumBytes * 8 + 4) / 5)
+                UnsafeRawBufferPointer(rebasing: bytes[run]), base32Minimum: base32Minimum)
             if kinds.base64 {
                 decode(.base64, bits: 6, run, in: bytes, path, toSource, report) {
                     Symbols.base64($0, into: $1, limit: $2)
@@ -101,24 +117,30 @@ final class ByteScanner {
         }
         let base64Minimum = (minimumBytes * 8 + 5) / 6
         let listMinimum = 2 * minimumBytes - 1
-        if let marked {
+        if let survey {
+            if let base64Filter {
+                survey.forEachBase64Run(minimum: base64Minimum, base32Minimum: base32Minimum, base64Filter) { run in
+                    let end = TextRuns.endOfBase64(in: bytes, from: run.upperBound)
+                    if end - run.lowerBound >= base64Minimum { base64(run.lowerBound..<end) }
+                    return end
+                }
+            } else {
+                TextRuns.forEach(
+                    in: bytes, of: CharacterClass.base64, minimum: base64Minimum, survey, STRONGROOM_MARK_BASE64,
+                    group: 8, base64)
+            }
             TextRuns.forEach(
-                in: bytes, of: CharacterClass.base64, minimum: base64Minimum, marked, Int32(STRONGROOM_MARK_BASE64),
-                group: 8,
-                base64)
-            TextRuns.forEach(
-                in: bytes, of: CharacterClass.list, minimum: listMinimum, marked, Int32(STRONGROOM_MARK_LIST),
-                group: 16, list)
+                in: bytes, of: CharacterClass.list, minimum: listMinimum, survey, STRONGROOM_MARK_LIST, group: 16, list)
         } else {
             TextRuns.forEach(in: bytes, of: CharacterClass.base64, minimum: base64Minimum, base64)
             TextRuns.forEach(in: bytes, of: CharacterClass.list, minimum: listMinimum, list)
         }
-        TextRuns.forEachWithEscapes(in: bytes, marked) { run in
+        TextRuns.forEachWithEscapes(in: bytes, survey) { run in
             decode(.escapes, bits: 8, run, in: bytes, path, toSource, report) {
                 Characters.escapes($0, into: $1, limit: $2)
             }
         }
-        TextRuns.forEachWithPairs(in: bytes, minimum: minimumBytes, marked) { run in
+        TextRuns.forEachWithPairs(in: bytes, minimum: minimumBytes, survey) { run in
             decode(.utf8, bits: 8, run, in: bytes, path, toSource, report) {
                 Characters.utf8($0, into: $1, limit: $2)
             }
@@ -129,7 +151,7 @@ final class ByteScanner {
                 }
             }
         }
-        TextRuns.forEachUTF16(in: bytes, minimum: minimumBytes, marked) { run in
+        TextRuns.forEachUTF16(in: bytes, minimum: minimumBytes, survey) { run in
             decode(.utf16, bits: 8, run, in: bytes, path, toSource, report) {
                 Characters.utf16($0, into: $1, limit: $2)
             }
@@ -172,7 +194,7 @@ final class ByteScanner {
                 decoded = UnsafeRawBufferPointer(start: scratch.bytes, count: length)
             }
             examine(
-                decoded, next,
+                decoded, nil, next,
                 { range in
                     // Read once more, up to where it begins and to where it ends: what stands before its first symbol is not part of it.
                     let first = phase + range.lowerBound * 8 / bits

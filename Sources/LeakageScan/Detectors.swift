@@ -9,10 +9,16 @@ struct Matchers: Sendable {
     var texts: WindowMatcher?
     var kit: BlindMatcher?
 
+    var isEmpty: Bool { keys == nil && texts == nil && kit == nil }
+
+    /// What base64 text of everything that is looked for looks like; nil where that cannot be told.
+    var base64: Base64Filter? { texts == nil && kit == nil ? keys?.base64 : nil }
+
+    /// - Parameter survey: of the row, with the windows of keys.
     @inline(__always) func scan(
-        _ bytes: UnsafeRawBufferPointer, _ marks: BlockMarks?, _ found: (WindowMatch) -> Void
+        _ bytes: UnsafeRawBufferPointer, _ survey: RowSurvey?, _ found: (WindowMatch) -> Void
     ) {
-        keys?.scan(bytes, marks, found)
+        keys?.scan(bytes, survey, found)
         texts?.scan(bytes, nil, found)
         kit?.scan(bytes, found)
     }

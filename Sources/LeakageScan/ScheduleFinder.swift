@@ -1,33 +1,44 @@
 // Expanded AES-256 keys of which nobody holds the key. In a key schedule most words are the XOR of two earlier ones (FIPS 197, section
 // 5.2), whatever the key is; the round keys of the equivalent inverse cipher keep that relation, because InvMixColumns is linear.
 
+import CByteKernels
+
 /// Finds key schedules without knowing a key. Memory keeps them at multiples of four bytes.
 enum ScheduleFinder {
     /// In bytes.
     static let length = 240
 
-    /// How far apart relations are looked at. A schedule has 50 words in a row from which a relation leads to a later one, or, at
-    /// every fourth, the next one has: so one of two neighbours in each hundred bytes shows it, wherever it begins.
-    private static let stride = 64
+    /// How far apart relations are looked at. Those of a schedule for decryption, whose first and last round keys are related to no others, lead
+    /// from 44 words in a row to others, or, at every fourth, from the next one: so one of two neighbours in each 172 bytes shows it, wherever
+    /// it begins.
+    private static let stride = STRONGROOM_SCHEDULE_STRIDE
 
     /// - Parameters:
     ///   - misalignment: how far the row's first byte is from a multiple of four.
+    ///   - survey: of the row, where there is one.
     ///   - found: called with where a schedule begins.
-    static func scan(_ bytes: UnsafeRawBufferPointer, misalignment: Int, _ found: (Int, ByteForm) -> Void) {
+    static func scan(
+        _ bytes: UnsafeRawBufferPointer, misalignment: Int, _ survey: RowSurvey?, _ found: (Int, ByteForm) -> Void
+    ) {
         guard let base = bytes.baseAddress, bytes.count >= length else { return }
         let first = (4 - misalignment & 3) & 3
-        var position = first
         /// Where no schedule begins that was not seen already.
         var searched = first
-        while position &+ 44 <= bytes.count {
-            if mayBeWithin(base + position) || mayBeWithin(base + (position &+ 4)) {
-                let start = max(searched, position - ((length - 40) & ~3))
-                searched = search(bytes, from: start, through: min(position, bytes.count - length), found)
-                position = max(position &+ stride, searched)
-            } else {
+        func lookAround(_ position: Int) {
+            let start = max(searched, position - ((length - 40) & ~3))
+            searched = search(bytes, from: start, through: min(position, bytes.count - length), found)
+        }
+        func lookThrough(from start: Int, to end: Int) {
+            var position = start
+            while position &+ 44 <= end {
+                if mayBeWithin(base + position) || mayBeWithin(base + (position &+ 4)) { lookAround(position) }
                 position = position &+ stride
             }
         }
+        guard let survey else { return lookThrough(from: first, to: bytes.count) }
+        lookThrough(from: first, to: survey.surveyed.lowerBound)
+        survey.forEachSchedulePlace(lookAround)
+        lookThrough(from: survey.surveyed.upperBound + first, to: bytes.count)
     }
 
     /// Whether the word here and the next ones are related as those of a schedule are.

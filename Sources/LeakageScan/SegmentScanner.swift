@@ -40,7 +40,8 @@ final class SegmentScanner {
     ///   - core: the part of them of which this is the segment: what begins there is told here.
     func scan(_ bytes: UnsafeRawBufferPointer, at offset: Int, core: Range<Int>, _ artifact: Artifact) throws {
         var hits: [Hit] = []
-        scanner.scan(bytes) { hit in
+        let survey = scanner.survey(bytes, misalignment: offset & 3)
+        scanner.scan(bytes, survey) { hit in
             if hits.count < ScanOptions.maximumFindings { hits.append(hit) }
         }
         let found = Self.merged(hits)
@@ -54,7 +55,7 @@ final class SegmentScanner {
                 offset: offset + hit.source.lowerBound, length: hit.source.count)
         }
         var schedules: [(Int, ByteForm)] = []
-        ScheduleFinder.scan(bytes, misalignment: offset & 3) { schedules.append(($0, $1)) }
+        ScheduleFinder.scan(bytes, misalignment: offset & 3, survey) { schedules.append(($0, $1)) }
         for (place, form) in schedules where core.contains(place) {
             let range = place..<place + ScheduleFinder.length
             // One of a key that is known is told as that.

@@ -2,6 +2,7 @@
 // neighbouring bytes; a run that is long enough to be reported holds a window that begins at a multiple of the stride, wherever it
 // stands. So only one window a stride is looked up: in a bit table first, which answers nearly always no.
 
+import CByteKernels
 import Secrets
 
 /// A run of a needle's bytes, in the row that was looked through.
@@ -17,19 +18,23 @@ struct WindowMatch {
 
 /// The windows of needles whose bytes are at hand.
 final class WindowMatcher: Sendable {
+    /// How many differences a window has.
+    private static let width = 4
+
     /// How windows are cut.
     struct Shape: Sendable {
-        /// How many differences a window has.
-        let width: Int
         /// How far apart windows are looked up.
         let stride: Int
+        /// How many of a window's differences are different at least. What is not random has few that are.
+        let minimumDifferent: Int
         /// The shortest run that is a match; the whole needle where it is nil.
         let minimumBytes: Int?
 
-        /// A run of 16 bytes holds eight windows of 8 differences.
-        static let keys = Shape(width: 8, stride: 8, minimumBytes: Needle.minimumKeyBytes)
-        /// A text of 8 bytes holds four windows of 4 differences.
-        static let texts = Shape(width: 4, stride: 4, minimumBytes: nil)
+        /// A run of 16 bytes holds twelve windows of 4 differences.
+        static let keys = Shape(
+            stride: STRONGROOM_WINDOW_STRIDE, minimumDifferent: 2, minimumBytes: Needle.minimumKeyBytes)
+        /// A text of 8 bytes holds four.
+        static let texts = Shape(stride: 4, minimumDifferent: 3, minimumBytes: nil)
     }
 
     /// Where a window was cut from.
@@ -41,8 +46,11 @@ final class WindowMatcher: Sendable {
 
     private let shape: Shape
     private let needles: [(number: Int, forms: KeyForms)]
+    let filter: WindowFilter
     private let table: WindowTable
     private let origins: [Origin]
+    /// What base64 text of the needles looks like; nil where that cannot be told from other text.
+    let base64: Base64Filter?
 
     /// More keys than this are looked for without their schedules, which begin with the key in any case.
     private static let scheduleLimit = 64
@@ -57,6 +65,9 @@ final class WindowMatcher: Sendable {
         var origins: [Origin] = []
         Self.forEachWindow(of: forms, shape) { _, origin in origins.append(origin) }
         self.origins = origins
+        filter = try WindowFilter(count: origins.count) { add in
+            Self.forEachWindow(of: forms, shape) { window, _ in add(window) }
+        }
         table = try WindowTable(count: origins.count) { add in
             var number: UInt32 = 0
             Self.forEachWindow(of: forms, shape) { window, _ in
@@ -64,18 +75,20 @@ final class WindowMatcher: Sendable {
                 number += 1
             }
         }
+        // A whole text may be too short for a window of digits.
+        base64 = shape.minimumBytes == nil ? nil : try Base64Filter.make(forms.map(\.forms))
     }
 
     private static func forEachWindow(
-        of needles: [(number: Int, forms: KeyForms)], _ shape: Shape, _ body: (UInt64, Origin) -> Void
+        of needles: [(number: Int, forms: KeyForms)], _ shape: Shape, _ body: (UInt32, Origin) -> Void
     ) {
         for (index, (_, forms)) in needles.enumerated() {
             forms.bytes.withUnsafeBytes { bytes in
-                for (number, form) in forms.forms.enumerated() where form.range.count > shape.width {
+                for (number, form) in forms.forms.enumerated() where form.range.count > width {
                     let row = UnsafeRawBufferPointer(rebasing: bytes[form.range])
-                    for offset in 0..<(row.count - shape.width) {
-                        let window = differences(row, offset, shape.width)
-                        guard isTelling(window, shape.width) else { continue }
+                    for offset in 0..<(row.count - width) {
+                        let window = differences(row, offset)
+                        guard isTelling(window, shape) else { continue }
                         body(window, Origin(needle: UInt32(index), form: UInt16(number), offset: UInt16(offset)))
                     }
                 }
@@ -83,63 +96,40 @@ final class WindowMatcher: Sendable {
         }
     }
 
-    /// Whether a window says something: a row of equal steps would be found in every ramp and every filling.
-    private static func isTelling(_ window: UInt64, _ width: Int) -> Bool {
-        var seen: Set<UInt8> = []
-        for index in 0..<width { seen.insert(UInt8(truncatingIfNeeded: window >> UInt64(8 * index))) }
-        return seen.count >= 3
+    /// Whether a window says something: a row of equal steps would be found in every ramp and every filling, and so would one of few steps.
+    private static func isTelling(_ window: UInt32, _ shape: Shape) -> Bool {
+        let steps = (0..<width).map { UInt8(truncatingIfNeeded: window >> UInt32(8 * $0)) }
+        return Set(steps).count >= shape.minimumDifferent && steps.count(where: { $0 == 0 }) <= 2
     }
 
-    /// The window at an offset of a short row, read byte by byte.
-    private static func differences(_ row: UnsafeRawBufferPointer, _ offset: Int, _ width: Int) -> UInt64 {
-        var window: UInt64 = 0
-        for index in 0..<width {
-            window |= UInt64(row[offset + index] ^ row[offset + index + 1]) << UInt64(8 * index)
-        }
-        return window
+    /// The window at an offset of a row, which has five bytes there.
+    @inline(__always) private static func differences(_ row: UnsafeRawBufferPointer, _ offset: Int) -> UInt32 {
+        row.loadUnaligned(fromByteOffset: offset, as: UInt32.self)
+            ^ row.loadUnaligned(fromByteOffset: offset &+ 1, as: UInt32.self)
     }
 
-    /// - Parameter marks: where 64 bytes can be looked at at a time; for windows of eight.
-    func scan(_ bytes: UnsafeRawBufferPointer, _ marks: BlockMarks?, _ found: (WindowMatch) -> Void) {
-        guard let base = bytes.baseAddress, bytes.count > shape.width else { return }
-        let mask = shape.width == 8 ? UInt64.max : (1 << UInt64(shape.width * 8)) - 1
+    /// - Parameter survey: of the row, with this matcher's filter.
+    func scan(_ bytes: UnsafeRawBufferPointer, _ survey: RowSurvey?, _ found: (WindowMatch) -> Void) {
+        guard bytes.count > Self.width else { return }
         var recent = Recent()
-        let stride = shape.stride
-        // Eight bytes are read at a window and at the byte behind it.
-        let last = bytes.count - 9
-        table.withFilter { filter, shift in
-            @inline(__always) func isSet(_ bit: UInt64) -> Bool { filter[Int(bit >> 6)] >> (bit & 63) & 1 == 1 }
-            /// Whether both bits of the window are set, and then whether it is one.
-            @inline(__always) func check(_ position: Int) {
-                let here = base.loadUnaligned(fromByteOffset: position, as: UInt64.self)
-                let next = base.loadUnaligned(fromByteOffset: position &+ 1, as: UInt64.self)
-                let window = (here ^ next) & mask
-                let hash = WindowTable.hash(window)
-                if isSet(hash >> shift), isSet(WindowTable.secondBit(hash, shift)) {
-                    look(window, hash, at: position, in: bytes, &recent, found)
+        let last = bytes.count - Self.width - 1
+        @inline(__always) func look(_ position: Int, _ window: UInt32) {
+            self.look(window, at: position, in: bytes, &recent, found)
+        }
+        filter.withTest { mayBe in
+            @inline(__always) func lookThrough(_ places: ClosedRange<Int>) {
+                var position = places.lowerBound
+                while position <= places.upperBound {
+                    let window = Self.differences(bytes, position)
+                    if mayBe(window) { look(position, window) }
+                    position = position &+ shape.stride
                 }
             }
-            var position = 0
-            if shape.width == 8, let marked = marks?.windows(of: bytes, in: filter, shift: shift) {
-                marked.forEachBlock(0xff) { block in
-                    var windows = marked[block]
-                    while windows != 0 {
-                        check(block &* BlockMarks.blockBytes &+ 8 &* windows.trailingZeroBitCount)
-                        windows &= windows &- 1
-                    }
-                }
-                position = marked.count * BlockMarks.blockBytes
-            }
-            while position <= last {
-                check(position)
-                position = position &+ stride
-            }
-            // The last few windows, of which less than eight bytes may follow.
-            while position + shape.width < bytes.count {
-                let window = Self.differences(bytes, position, shape.width)
-                look(window, WindowTable.hash(window), at: position, in: bytes, &recent, found)
-                position += stride
-            }
+            guard let survey else { return lookThrough(0...last) }
+            let surveyed = survey.surveyed
+            lookThrough(0...surveyed.lowerBound - 1)
+            survey.forEachWindow { look($0, Self.differences(bytes, $0)) }
+            lookThrough(surveyed.upperBound...last)
         }
     }
 
@@ -158,10 +148,10 @@ final class WindowMatcher: Sendable {
     }
 
     private func look(
-        _ window: UInt64, _ hash: UInt64, at position: Int, in bytes: UnsafeRawBufferPointer, _ recent: inout Recent,
+        _ window: UInt32, at position: Int, in bytes: UnsafeRawBufferPointer, _ recent: inout Recent,
         _ found: (WindowMatch) -> Void
     ) {
-        table.forEach(window, hash) { number in
+        table.forEach(window) { number in
             let origin = origins[Int(number)]
             let (needleNumber, forms) = needles[Int(origin.needle)]
             let form = forms.forms[Int(origin.form)]
@@ -176,7 +166,7 @@ final class WindowMatcher: Sendable {
                 while position - start > 0, offset - start > 0,
                     bytes[position - start - 1] ^ row[offset - start - 1] == mask
                 { start += 1 }
-                var length = shape.width + 1
+                var length = Self.width + 1
                 while position + length < bytes.count, offset + length < row.count,
                     bytes[position + length] ^ row[offset + length] == mask
                 { length += 1 }

@@ -85,17 +85,19 @@ extension Needle {
             for shift in [0, 4, 8, 1_000] {
                 let row = try Random.bytes(count: shift) + schedule + Random.bytes(count: 50)
                 var found: [Int] = []
-                row.withUnsafeBytes { ScheduleFinder.scan($0, misalignment: 0) { place, _ in found.append(place) } }
+                row.withUnsafeBytes {
+                    ScheduleFinder.scan($0, misalignment: 0, nil) { place, _ in found.append(place) }
+                }
                 #expect(found == [shift], "\(form)")
             }
         }
         var found = 0
         for filling: [UInt8] in [[0], [0xff], [1, 2, 3, 4], [0, 0, 0, 1], Array(0...255)] {
             let row = (0..<10_000).map { filling[$0 % filling.count] }
-            row.withUnsafeBytes { ScheduleFinder.scan($0, misalignment: 0) { _, _ in found += 1 } }
+            row.withUnsafeBytes { ScheduleFinder.scan($0, misalignment: 0, nil) { _, _ in found += 1 } }
         }
         try Random.bytes(count: 4_000_000).withUnsafeBytes {
-            ScheduleFinder.scan($0, misalignment: 0) { _, _ in found += 1 }
+            ScheduleFinder.scan($0, misalignment: 0, nil) { _, _ in found += 1 }
         }
         #expect(found == 0)
     }
@@ -151,7 +153,7 @@ extension Needle {
     }
 
     /// Each mark of each block is exactly what it is said to be, in rows that are made of what marks are about.
-    @Test(.enabled(if: BlockMarks.isAvailable, "this processor has no kernels, and nothing is marked"))
+    @Test(.enabled(if: RowSurveyor.isAvailable, "this processor has no kernels, and nothing is marked"))
     func marksAreWhatTheySay() throws {
         let alphabets: [[UInt8]] = [
             Array(0...255), [0, 0, 0, 65, 0xc2, 0x80], Array("\\%xu07afAF".utf8) + [0xc3, 0x20],
@@ -159,19 +161,19 @@ extension Needle {
             Array("abcXYZ019+/".utf8) + [0xff], Array("0123456789, x".utf8), [65, 0],
             Array("%0aF\\u".utf8) + [0xff, 0],
         ]
-        let marks = BlockMarks(bytes: 1 << 14)
-        var seen = Set<Int32>()
+        let surveyor = RowSurveyor(bytes: 1 << 14)
+        var seen = Set<Int>()
         for round in 0..<400 {
             let alphabet = alphabets[round % alphabets.count]
             // Long rows of one thing, and now and then something else.
             var bytes = (0..<4_200 + round).map { _ in alphabet.randomElement() ?? 0 }
             if round % 3 == 0 { for _ in 0..<40 { bytes[Int.random(in: 0..<bytes.count)] = .random(in: 0...255) } }
             try bytes.withUnsafeBytes { row in
-                let marked = try #require(marks.of(row))
-                for block in 1..<marked.count - 2 {
+                let survey = try #require(surveyor.survey(row, nil, misalignment: 0))
+                for block in survey.blocks {
                     for (mark, isSet) in Self.expectedMarks(bytes, block) {
                         #expect(
-                            (marked[block] & UInt8(mark) != 0) == isSet,
+                            (survey[block] & UInt8(mark) != 0) == isSet,
                             "mark \(mark) of block \(block) in round \(round)")
                         if isSet { seen.insert(mark) }
                     }
@@ -181,7 +183,7 @@ extension Needle {
         #expect(seen.count == 5, "each mark was there to be seen")
     }
 
-    private static func expectedMarks(_ bytes: [UInt8], _ block: Int) -> [(Int32, Bool)] {
+    private static func expectedMarks(_ bytes: [UInt8], _ block: Int) -> [(Int, Bool)] {
         func groups(_ block: Int, _ size: Int) -> [Range<Int>] {
             stride(from: block * 64, to: block * 64 + 64, by: size).map { $0..<$0 + size }
         }
@@ -193,9 +195,7 @@ extension Needle {
         func isHex(_ byte: UInt8) -> Bool { CharacterClass.table[Int(byte)] & CharacterClass.hexDigit != 0 }
         func isPair(_ place: Int) -> Bool { bytes[place] & 0xfe == 0xc2 && bytes[place + 1] & 0xc0 == 0x80 }
         func hasUTF8(_ block: Int) -> Bool {
-            // What stands beside the blocks that are looked at is not known.
-            if block == 0 || block == (bytes.count + 63) / 64 - 2 { return true }
-            return groups(block, 8).contains {
+            groups(block, 8).contains {
                 $0.allSatisfy { bytes[$0] < 0x80 || isPair($0) || (isPair($0 - 1)) }
             }
         }
@@ -211,10 +211,10 @@ extension Needle {
             return (zeros[0] == 4 && zeros[1] <= 1) || (zeros[1] == 4 && zeros[0] <= 1)
         }
         return [
-            (Int32(STRONGROOM_MARK_BASE64), all(CharacterClass.base64, 8)),
-            (Int32(STRONGROOM_MARK_LIST), all(CharacterClass.list, 16)),
-            (Int32(STRONGROOM_MARK_ESCAPE), hasEscape), (Int32(STRONGROOM_MARK_PAIR), hasPair),
-            (Int32(STRONGROOM_MARK_UTF16), hasUTF16),
+            (STRONGROOM_MARK_BASE64, all(CharacterClass.base64, 8)),
+            (STRONGROOM_MARK_LIST, all(CharacterClass.list, 16)),
+            (STRONGROOM_MARK_ESCAPE, hasEscape), (STRONGROOM_MARK_PAIR, hasPair),
+            (STRONGROOM_MARK_UTF16, hasUTF16),
         ]
     }
 

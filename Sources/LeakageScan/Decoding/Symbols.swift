@@ -54,6 +54,12 @@ enum Symbols {
     private static let hexValues = table(
         "0123456789abcdef".utf8, (0..<6).map { (UInt8(ascii: "A") + $0, 10 + $0) })
 
+    /// The value of a digit of base64, or nil.
+    static func base64Value(_ character: UInt8) -> UInt8? {
+        let value = base64Values[Int(character)]
+        return value == none ? nil : value
+    }
+
     /// The value of a hex digit, or nil.
     @inline(__always) static func hexValue(_ character: UInt8) -> UInt8? {
         switch character {

@@ -30,17 +30,16 @@ enum TextRuns {
 
     /// The same, where blocks are marked in which such a run may lie.
     @inline(__always) static func forEach(
-        in bytes: UnsafeRawBufferPointer, of characterClass: UInt8, minimum: Int, _ marked: BlockMarks.Marked,
-        _ mark: Int32,
-        group: Int, _ body: (Range<Int>) -> Void
+        in bytes: UnsafeRawBufferPointer, of characterClass: UInt8, minimum: Int, _ survey: RowSurvey,
+        _ mark: Int, group: Int, _ body: (Range<Int>) -> Void
     ) {
         CharacterClass.table.withUnsafeBufferPointer { table in
             guard let classes = table.baseAddress else { return }
             var covered = 0
-            marked.forEachBlock(mark) { block in
-                let blockEnd = min((block + 1) * BlockMarks.blockBytes, bytes.count)
+            survey.forEachBlock(mark) { block in
+                let blockEnd = min((block + 1) * RowSurvey.blockBytes, bytes.count)
                 // A run that is long enough has a whole group in one of its blocks.
-                var position = block * BlockMarks.blockBytes
+                var position = block * RowSurvey.blockBytes
                 while position < blockEnd {
                     defer { position += group }
                     guard position >= covered, classes[Int(bytes[position])] & characterClass != 0 else { continue }
@@ -51,6 +50,14 @@ enum TextRuns {
                     if end - start >= minimum { body(start..<end) }
                 }
             }
+        }
+    }
+
+    /// Where a run of base64 text ends that goes as far as `position` at least.
+    static func endOfBase64(in bytes: UnsafeRawBufferPointer, from position: Int) -> Int {
+        CharacterClass.table.withUnsafeBufferPointer { table in
+            guard let classes = table.baseAddress else { return position }
+            return end(ofRunIn: bytes, from: position, of: CharacterClass.base64, classes)
         }
     }
 
@@ -106,7 +113,7 @@ enum TextRuns {
 
     /// Text with escapes that say numbers.
     static func forEachWithEscapes(
-        in bytes: UnsafeRawBufferPointer, _ marked: BlockMarks.Marked?, _ body: (Range<Int>) -> Void
+        in bytes: UnsafeRawBufferPointer, _ survey: RowSurvey?, _ body: (Range<Int>) -> Void
     ) {
         func visit(_ position: Int, _ covered: inout Int) {
             guard position >= covered, Characters.isNumericEscape(bytes, position) else { return }
@@ -118,16 +125,16 @@ enum TextRuns {
             covered = end
         }
         var covered = 0
-        guard let marked else {
+        guard let survey else {
             for mark in [UInt8(ascii: "\\"), UInt8(ascii: "%")] {
                 covered = 0
                 forEachByte(mark, in: bytes) { visit($0, &covered) }
             }
             return
         }
-        marked.forEachBlock(Int32(STRONGROOM_MARK_ESCAPE)) { block in
-            let start = block * BlockMarks.blockBytes
-            for position in start..<min(start + BlockMarks.blockBytes, bytes.count)
+        survey.forEachBlock(STRONGROOM_MARK_ESCAPE) { block in
+            let start = block * RowSurvey.blockBytes
+            for position in start..<min(start + RowSurvey.blockBytes, bytes.count)
             where bytes[position] == UInt8(ascii: "\\") || bytes[position] == UInt8(ascii: "%") {
                 visit(position, &covered)
             }
@@ -136,7 +143,7 @@ enum TextRuns {
 
     /// Text with characters from U+0080 to U+00FF in UTF-8.
     static func forEachWithPairs(
-        in bytes: UnsafeRawBufferPointer, minimum: Int, _ marked: BlockMarks.Marked?, _ body: (Range<Int>) -> Void
+        in bytes: UnsafeRawBufferPointer, minimum: Int, _ survey: RowSurvey?, _ body: (Range<Int>) -> Void
     ) {
         var covered = 0
         /// The text around a character.
@@ -159,10 +166,10 @@ enum TextRuns {
             if end - start > minimum { body(start..<end) }
             covered = end
         }
-        if let marked {
-            marked.forEachBlock(Int32(STRONGROOM_MARK_PAIR)) { block in
-                let start = block * BlockMarks.blockBytes
-                for position in start..<min(start + BlockMarks.blockBytes, bytes.count)
+        if let survey {
+            survey.forEachBlock(STRONGROOM_MARK_PAIR) { block in
+                let start = block * RowSurvey.blockBytes
+                for position in start..<min(start + RowSurvey.blockBytes, bytes.count)
                 where bytes[position] & 0xfe == 0xc2 {
                     visit(position)
                 }
@@ -190,7 +197,7 @@ enum TextRuns {
 
     /// Text in UTF-16 with characters below U+0100, from the byte that is not zero on.
     static func forEachUTF16(
-        in bytes: UnsafeRawBufferPointer, minimum: Int, _ marked: BlockMarks.Marked?, _ body: (Range<Int>) -> Void
+        in bytes: UnsafeRawBufferPointer, minimum: Int, _ survey: RowSurvey?, _ body: (Range<Int>) -> Void
     ) {
         guard let base = bytes.baseAddress else { return }
         let odd: UInt64 = 0xff00_ff00_ff00_ff00
@@ -210,10 +217,10 @@ enum TextRuns {
             if end - start >= 2 * minimum { body(start..<end) }
             covered = max(end, position)
         }
-        if let marked {
-            marked.forEachBlock(Int32(STRONGROOM_MARK_UTF16)) { block in
-                let first = block * BlockMarks.blockBytes
-                for position in stride(from: first, to: min(first + BlockMarks.blockBytes, bytes.count - 7), by: 8)
+        if let survey {
+            survey.forEachBlock(STRONGROOM_MARK_UTF16) { block in
+                let first = block * RowSurvey.blockBytes
+                for position in stride(from: first, to: min(first + RowSurvey.blockBytes, bytes.count - 7), by: 8)
                 where position >= covered {
                     if case (true, let hasOddZeros) = isText(position) { visit(position, hasOddZeros) }
                 }

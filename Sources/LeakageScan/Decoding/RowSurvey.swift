@@ -1,0 +1,169 @@
+// Which parts of a row of bytes are worth a look, found many bytes at a time where the processor can do that.
+
+import CByteKernels
+
+/// Has the memory for surveys of rows.
+final class RowSurveyor {
+    /// Whether there are kernels for this processor. Where there are none, the scanner looks at everything in Swift.
+    static let isAvailable = strongroom_has_kernels() != 0
+    /// The shortest rows that are surveyed, in bytes.
+    static let minimumRowBytes = 4_096
+    /// The shortest run of decoded bytes for which every mark is sure to be there.
+    static let minimumBytes = 16
+
+    private let capacity: Int
+    private let hints: UnsafeMutablePointer<UInt8>
+    private let windows: UnsafeMutablePointer<UInt16>
+    private let marks: UnsafeMutablePointer<UInt8>
+    private let base64: UnsafeMutablePointer<UInt64>
+
+    /// - Parameter bytes: the longest row.
+    init(bytes: Int) {
+        capacity = bytes / RowSurvey.blockBytes + 1
+        hints = .allocate(capacity: capacity)
+        windows = .allocate(capacity: capacity)
+        // Eight more, so that eight marks can be read at each.
+        marks = .allocate(capacity: capacity + 8)
+        base64 = .allocate(capacity: capacity)
+    }
+
+    deinit {
+        hints.deallocate()
+        windows.deallocate()
+        marks.deallocate()
+        base64.deallocate()
+    }
+
+    /// Surveys a row; what is returned is good until the next one.
+    ///
+    /// - Parameters:
+    ///   - filter: of the windows that are looked for; nil where none are.
+    ///   - misalignment: how far the row's first byte is from a multiple of four.
+    /// - Returns: nil for a row that is short, or longer than was said.
+    func survey(_ row: UnsafeRawBufferPointer, _ filter: WindowFilter?, misalignment: Int) -> RowSurvey? {
+        let count = (row.count + RowSurvey.blockBytes - 1) / RowSurvey.blockBytes
+        guard row.count >= Self.minimumRowBytes, count <= capacity,
+            let base = row.bindMemory(to: UInt8.self).baseAddress
+        else { return nil }
+        let first = RowSurvey.firstGroup
+        // A block and a byte behind the last group are read too.
+        let groups = (row.count - first - RowSurvey.blockBytes - 1) / RowSurvey.groupBytes
+        let blocks = first / RowSurvey.blockBytes..<first / RowSurvey.blockBytes + 3 * groups
+        let word = (4 - misalignment & 3) & 3
+        withUnsafePointer(to: ByteTables.shared) { tables in
+            WindowFilter.withFilter(filter) { filter in
+                strongroom_survey(base + first, groups, tables, filter, UInt32(word), hints, windows)
+            }
+            strongroom_mark_groups(
+                base + first, groups, tables, hints, marks + blocks.lowerBound, base64 + blocks.lowerBound)
+        }
+        // What stands beside the first and the last blocks is not known: they have every mark.
+        for block in 0..<count where !blocks.contains(block) {
+            marks[block] = .max
+            base64[block] = Self.base64(row, block)
+        }
+        (marks + count).update(repeating: 0, count: 8)
+        return RowSurvey(
+            row: row, count: count, blocks: blocks, groups: groups, word: word, hints: hints, windows: windows,
+            marks: marks, base64: base64)
+    }
+
+    /// Which bytes of a block may be part of base64 text.
+    private static func base64(_ row: UnsafeRawBufferPointer, _ block: Int) -> UInt64 {
+        let start = block * RowSurvey.blockBytes
+        var mask: UInt64 = 0
+        for place in start..<min(start + RowSurvey.blockBytes, row.count)
+        where CharacterClass.table[Int(row[place])] & CharacterClass.base64 != 0 {
+            mask |= 1 << UInt64(place - start)
+        }
+        return mask
+    }
+}
+
+/// What a survey says of a row.
+struct RowSurvey {
+    static let blockBytes = STRONGROOM_BLOCK_BYTES
+    static let groupBytes = STRONGROOM_GROUP_BYTES
+    /// Where the first group begins: two blocks before it may be looked at.
+    static let firstGroup = 2 * blockBytes
+
+    fileprivate let row: UnsafeRawBufferPointer
+    /// How many blocks there are.
+    let count: Int
+    /// The blocks whose marks say what is there. All others have every mark.
+    let blocks: Range<Int>
+    fileprivate let groups: Int
+    fileprivate let word: Int
+    fileprivate let hints: UnsafePointer<UInt8>
+    fileprivate let windows: UnsafePointer<UInt16>
+    fileprivate let marks: UnsafePointer<UInt8>
+    fileprivate let base64: UnsafePointer<UInt64>
+
+    /// The part of the row whose windows were looked up in the filter.
+    var surveyed: Range<Int> { Self.firstGroup..<Self.firstGroup + groups * Self.groupBytes }
+
+    subscript(block: Int) -> UInt8 { marks[block] }
+
+    /// Where each block begins that has a mark.
+    @inline(__always) func forEachBlock(_ mark: Int, _ body: (Int) -> Void) {
+        let wanted = UInt64(truncatingIfNeeded: mark) &* 0x0101_0101_0101_0101
+        var block = 0
+        while block < count {
+            let eight = UnsafeRawPointer(marks + block).loadUnaligned(as: UInt64.self) & wanted
+            if eight == 0 {
+                block &+= 8
+                continue
+            }
+            block &+= eight.trailingZeroBitCount >> 3
+            body(block)
+            block &+= 1
+        }
+    }
+
+    /// Where each window begins that may be a needle's.
+    @inline(__always) func forEachWindow(_ body: (Int) -> Void) {
+        for group in 0..<groups {
+            var here = windows[group]
+            while here != 0 {
+                body(
+                    Self.firstGroup &+ group &* Self.groupBytes &+ here.trailingZeroBitCount
+                        &* STRONGROOM_WINDOW_STRIDE)
+                here &= here &- 1
+            }
+        }
+    }
+
+    /// Each place, of two a group, that may lie within a schedule of an AES-256 key.
+    @inline(__always) func forEachSchedulePlace(_ body: (Int) -> Void) {
+        for group in 0..<groups where hints[group] & UInt8(STRONGROOM_HINT_SCHEDULE) != 0 {
+            let first = Self.firstGroup + group * Self.groupBytes + word
+            body(first)
+            body(first + STRONGROOM_SCHEDULE_STRIDE)
+        }
+    }
+
+    /// Each run of base64 text that is worth a look: see the kernel.
+    ///
+    /// - Parameters:
+    ///   - minimum: how long it has to be, in characters.
+    ///   - base32Minimum: how many digits of base32 make a run worth a look.
+    ///   - body: is given a run, and says up to where everything has been looked at.
+    func forEachBase64Run(
+        minimum: Int, base32Minimum: Int, _ filter: Base64Filter, _ body: (Range<Int>) -> Int
+    ) {
+        guard let base = row.bindMemory(to: UInt8.self).baseAddress else { return }
+        var known = strongroom_row(bytes: base, length: row.count, marks: marks, base64: base64)
+        withUnsafePointer(to: ByteTables.shared) { tables in
+            filter.withFilter { filter in
+                var covered = 0
+                while covered < row.count {
+                    var end = 0
+                    let start = strongroom_next_base64(
+                        &known, covered, minimum, tables, filter, UInt32(base32Minimum), &end)
+                    guard start < row.count else { return }
+                    covered = max(end, body(start..<end))
+                }
+            }
+        }
+    }
+}
