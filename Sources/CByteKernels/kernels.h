@@ -16,6 +16,8 @@ enum {
     STRONGROOM_WINDOW_STRIDE = 12,
     /* Half a group. */
     STRONGROOM_SCHEDULE_STRIDE = 96,
+    /* As many digits of base64 as say sixteen bytes. */
+    STRONGROOM_BASE64_MINIMUM = 22,
 };
 
 /* What a group may hold. */
@@ -37,12 +39,13 @@ enum {
     STRONGROOM_MARK_LIST = 2,
     /* A backslash or per cent sign that an escape may begin with. */
     STRONGROOM_MARK_ESCAPE = 4,
-    /* A character from U+0080 to U+00FF in UTF-8, in a block in which, or beside which, eight bytes at a multiple of eight are characters
-       below U+0100 in UTF-8. */
+    /* A character from U+0080 to U+00FF in UTF-8, among 17 bytes of characters below U+0100; or as near to a border of the block that it may be. */
     STRONGROOM_MARK_PAIR = 8,
     /* Of eight bytes at a multiple of eight every other one is zero, and of the others at most one: numbers of 32 bits, which tables in
        programs are full of, are not meant. */
     STRONGROOM_MARK_UTF16 = 16,
+    /* In a block with base64, a line that ends, and another that begins with a blank. */
+    STRONGROOM_MARK_INDENTED = 32,
 };
 
 enum {
@@ -101,14 +104,14 @@ static inline int strongroom_filter_has_64(
 #include <immintrin.h>
 
 #define STRONGROOM_KERNEL \
-    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,bmi,bmi2,popcnt"))) static inline
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,bmi,bmi2,popcnt"))) static inline
 
 /* Whether this processor has what the kernels need. */
 static inline int strongroom_has_kernels(void) {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+           __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
            __builtin_cpu_supports("popcnt");
 }
 
@@ -123,12 +126,9 @@ typedef struct {
 } strongroom_loaded;
 
 STRONGROOM_KERNEL strongroom_loaded strongroom_load_tables(const strongroom_tables *tables) {
-    strongroom_loaded loaded;
-    for (int half = 0; half < 2; half++) {
-        loaded.lacks[half] = _mm512_loadu_si512(tables->lacks + 64 * half);
-        loaded.behind[half] = _mm512_loadu_si512(tables->lacks_behind + 64 * half);
-    }
-    return loaded;
+    return (strongroom_loaded){
+        {_mm512_loadu_si512(tables->lacks), _mm512_loadu_si512(tables->lacks + 64)},
+        {_mm512_loadu_si512(tables->lacks_behind), _mm512_loadu_si512(tables->lacks_behind + 64)}};
 }
 
 /* The classes that each byte is not of; the uppermost bit as well, for bytes from 128 on. */
@@ -156,24 +156,50 @@ STRONGROOM_KERNEL __mmask8 strongroom_may_be_utf16(__m512i here) {
     return halves & _mm512_test_epi64_mask(here, _mm512_set1_epi32((int)0xffff0000));
 }
 
-/* Eight bytes here, and eight in the other half of a group. */
-STRONGROOM_KERNEL __m128i strongroom_load_halves(const uint8_t *at) {
-    uint64_t first, second;
-    memcpy(&first, at, 8);
-    memcpy(&second, at + STRONGROOM_SCHEDULE_STRIDE, 8);
-    return _mm_set_epi64x((long long)second, (long long)first);
+/* Sixteen bytes here, and sixteen in the other half of a group. */
+STRONGROOM_KERNEL __m256i strongroom_load_halves(const uint8_t *at) {
+    return _mm256_inserti128_si256(
+        _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)at)),
+        _mm_loadu_si128((const __m128i *)(at + STRONGROOM_SCHEDULE_STRIDE)), 1);
 }
 
-/* Whether the word here, the next one, or one of two in the other half of a group, and words behind it are related as those of a schedule
-   are: see ScheduleFinder.swift. */
+/* In each group of four bits, the lowest if three or four are ones. */
+static inline uint32_t strongroom_three_of_four(uint32_t bits) {
+    uint32_t both = bits & bits >> 1, either = bits | bits >> 1;
+    return ((both & either >> 2) | (either & both >> 2)) & 0x11111111u;
+}
+
+/* Whether three of four words here, or of four in the other half of a group, are related to words behind them as those of a schedule are: see
+   ScheduleFinder.swift. */
 STRONGROOM_KERNEL int strongroom_may_be_schedule(const uint8_t *at) {
-    __m128i zeroth = strongroom_load_halves(at), first = strongroom_load_halves(at + 4);
-    __m128i eighth = strongroom_load_halves(at + 32), ninth = strongroom_load_halves(at + 36);
-    __m128i encryption = _mm_ternarylogic_epi32(first, eighth, ninth, STRONGROOM_XOR);
-    __m128i decryption = _mm_ternarylogic_epi32(zeroth, first, ninth, STRONGROOM_XOR);
-    __m128i either = _mm_or_si128(first, ninth);
-    __mmask8 related = _mm_testn_epi32_mask(encryption, encryption) | _mm_testn_epi32_mask(decryption, decryption);
-    return (related & _mm_test_epi32_mask(either, either)) != 0;
+    __m256i zeroth = strongroom_load_halves(at), first = strongroom_load_halves(at + 4);
+    __m256i eighth = strongroom_load_halves(at + 32), ninth = strongroom_load_halves(at + 36);
+    __m256i encryption = _mm256_ternarylogic_epi32(first, eighth, ninth, STRONGROOM_XOR);
+    __m256i decryption = _mm256_ternarylogic_epi32(zeroth, first, ninth, STRONGROOM_XOR);
+    __m256i either = _mm256_or_si256(first, ninth);
+    __mmask8 known = _mm256_test_epi32_mask(either, either);
+    return (strongroom_three_of_four(_mm256_testn_epi32_mask(encryption, encryption) & known) |
+            strongroom_three_of_four(_mm256_testn_epi32_mask(decryption, decryption) & known)) != 0;
+}
+
+/* What the survey sees of a block. */
+typedef struct {
+    __m512i here, next, lacks_pair;
+    __mmask8 text, utf16;
+    __mmask64 escapes;
+} strongroom_block;
+
+STRONGROOM_KERNEL strongroom_block strongroom_read_block(const strongroom_loaded *loaded, const uint8_t *at) {
+    strongroom_block block;
+    block.here = _mm512_loadu_si512(at);
+    block.next = _mm512_loadu_si512(at + 1);
+    __m512i lacks = strongroom_lacks(loaded, block.here);
+    block.text = _mm512_testn_epi64_mask(lacks, STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_TEXT));
+    block.escapes =
+        _mm512_testn_epi8_mask(strongroom_lacks_escape(loaded, lacks, block.next), STRONGROOM_ALL(STRONGROOM_CLASS_ESCAPE));
+    block.lacks_pair = strongroom_lacks_pair(block.here, block.next);
+    block.utf16 = strongroom_may_be_utf16(block.here);
+    return block;
 }
 
 /* Surveys groups of 192 bytes: writes, for each, what it may hold, and which of its windows may be a needle's. One byte behind the last group
@@ -209,17 +235,14 @@ STRONGROOM_KERNEL void strongroom_survey(
         const size_t groups = count - done < GROUPS ? count - done : GROUPS;
         for (size_t group = 0; group < groups; group++) {
             const uint8_t *at = bytes + STRONGROOM_GROUP_BYTES * (done + group);
-            __m512i here[3], next[3], lacks[3];
-            for (int block = 0; block < 3; block++) {
-                here[block] = _mm512_loadu_si512(at + 64 * block);
-                next[block] = _mm512_loadu_si512(at + 64 * block + 1);
-                lacks[block] = strongroom_lacks(&loaded, here[block]);
-            }
-            __m512i differences[3];
-            for (int block = 0; block < 3; block++) differences[block] = _mm512_xor_si512(here[block], next[block]);
+            const strongroom_block first = strongroom_read_block(&loaded, at);
+            const strongroom_block second = strongroom_read_block(&loaded, at + 64);
+            const strongroom_block third = strongroom_read_block(&loaded, at + 128);
+
+            __m512i middle = _mm512_xor_si512(second.here, second.next);
             __m512i window = _mm512_mask_blend_epi32(
-                0xfc00, _mm512_permutex2var_epi8(differences[0], in_first, differences[1]),
-                _mm512_permutex2var_epi8(differences[1], in_last, differences[2]));
+                0xfc00, _mm512_permutex2var_epi8(_mm512_xor_si512(first.here, first.next), in_first, middle),
+                _mm512_permutex2var_epi8(middle, in_last, _mm512_xor_si512(third.here, third.next)));
             __m512i hash = _mm512_mullo_epi32(window, multiplier);
             is_window[group] = _mm512_test_epi32_mask(window, window);
             _mm512_storeu_si512(place + WINDOWS * group, _mm512_srl_epi32(hash, to_byte));
@@ -227,16 +250,9 @@ STRONGROOM_KERNEL void strongroom_survey(
                 (__m128i *)(wanted + WINDOWS * group),
                 _mm512_cvtepi32_epi8(_mm512_permutexvar_epi8(_mm512_srl_epi32(hash, to_pattern), patterns)));
 
-            const __m512i no_text = STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_TEXT), no_escape = STRONGROOM_ALL(STRONGROOM_CLASS_ESCAPE);
-            __mmask8 text = 0, utf16 = 0;
-            __mmask64 escapes = 0;
-            __m512i pairs = STRONGROOM_ALL(0xff);
-            for (int block = 0; block < 3; block++) {
-                text |= _mm512_testn_epi64_mask(lacks[block], no_text);
-                escapes |= _mm512_testn_epi8_mask(strongroom_lacks_escape(&loaded, lacks[block], next[block]), no_escape);
-                pairs = _mm512_min_epu8(pairs, strongroom_lacks_pair(here[block], next[block]));
-                utf16 |= strongroom_may_be_utf16(here[block]);
-            }
+            __mmask8 text = first.text | second.text | third.text, utf16 = first.utf16 | second.utf16 | third.utf16;
+            __mmask64 escapes = first.escapes | second.escapes | third.escapes;
+            __m512i pairs = _mm512_min_epu8(_mm512_min_epu8(first.lacks_pair, second.lacks_pair), third.lacks_pair);
             hints[done + group] = (uint8_t)(
                 (text != 0) * STRONGROOM_HINT_TEXT | (escapes != 0) * STRONGROOM_HINT_ESCAPE |
                 (_mm512_testn_epi8_mask(pairs, pairs) != 0) * STRONGROOM_HINT_PAIR | (utf16 != 0) * STRONGROOM_HINT_UTF16 |
@@ -260,11 +276,6 @@ STRONGROOM_KERNEL void strongroom_survey(
     }
 }
 
-/* The upper bit of each of the eight bytes of a mask that is all ones. */
-static inline uint64_t strongroom_full_bytes(uint64_t mask) {
-    return ((mask & 0x7f7f7f7f7f7f7f7fu) + 0x0101010101010101u) & mask & 0x8080808080808080u;
-}
-
 static inline int strongroom_is_hex(uint8_t byte) {
     return (byte >= '0' && byte <= '9') || ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'f');
 }
@@ -281,66 +292,72 @@ static inline int strongroom_has_escape(const uint8_t *at, uint64_t places) {
     return 0;
 }
 
-/* Where characters from U+0080 to U+00FF begin in a block. */
-STRONGROOM_KERNEL uint64_t strongroom_pairs(const uint8_t *at) {
-    __m512i lacks = strongroom_lacks_pair(_mm512_loadu_si512(at), _mm512_loadu_si512(at + 1));
-    return _mm512_testn_epi8_mask(lacks, lacks);
-}
-
-/* Whether eight bytes of a block at a multiple of eight are characters below U+0100. One byte before the block is read too. */
-STRONGROOM_KERNEL int strongroom_has_utf8(const uint8_t *at) {
-    uint64_t pairs = strongroom_pairs(at);
+/* Whether a character from U+0080 to U+00FF stands in a block in at least 17 bytes of characters below U+0100; what stands on either side of
+   the block may be such characters. One byte before the block is read too. */
+STRONGROOM_KERNEL int strongroom_has_pair(const uint8_t *at) {
+    __m512i here = _mm512_loadu_si512(at), lacks = strongroom_lacks_pair(here, _mm512_loadu_si512(at + 1));
+    uint64_t pairs = _mm512_testn_epi8_mask(lacks, lacks);
+    if (!pairs) return 0;
     uint64_t begun_before = (at[-1] & 0xfe) == 0xc2 && (at[0] & 0xc0) == 0x80;
-    uint64_t others = (uint64_t)_mm512_movepi8_mask(_mm512_loadu_si512(at));
-    return strongroom_full_bytes(~others | pairs | pairs << 1 | begun_before) != 0;
+    uint64_t fits = ~(uint64_t)_mm512_movepi8_mask(here) | pairs | pairs << 1 | begun_before;
+    /* Where so many bytes begin that fit, and then every place among them. */
+    uint64_t long_enough = fits;
+    for (int length = 1; length < 17;) {
+        int step = 17 - length < length ? 17 - length : length;
+        long_enough &= long_enough >> step | ~(~(uint64_t)0 >> step);
+        length += step;
+    }
+    for (int length = 1; length < 17;) {
+        int step = 17 - length < length ? 17 - length : length;
+        long_enough |= long_enough << step;
+        length += step;
+    }
+    uint64_t from_before = fits & ~(fits + 1);
+    return (pairs & (long_enough | from_before)) != 0;
 }
 
-/* Which of eight groups of four characters have at most one that is zero: a bit in every fourth. */
-STRONGROOM_KERNEL uint32_t strongroom_three_of_four(__m512i here) {
-    uint32_t present = _mm512_test_epi16_mask(here, here);
-    uint32_t both = present & present >> 1, either = present | present >> 1;
-    return ((both & either >> 2) | (either & both >> 2)) & 0x11111111u;
-}
-
-/* Marks the three blocks of a group that has hints, and writes down which of their bytes are base64 where there is text. 65 bytes before the
-   group and behind it are read too. */
-STRONGROOM_KERNEL void strongroom_mark_group(
-    const uint8_t *bytes, const strongroom_tables *tables, uint8_t hints, uint8_t *marks, uint64_t *base64) {
-    const strongroom_loaded loaded = strongroom_load_tables(tables);
-    for (int block = 0; block < 3; block++) {
-        const uint8_t *at = bytes + 64 * block;
-        __m512i here = _mm512_loadu_si512(at);
-        uint8_t mark = 0;
-        if (hints & (STRONGROOM_HINT_TEXT | STRONGROOM_HINT_ESCAPE)) {
-            __m512i lacks = strongroom_lacks(&loaded, here);
-            const __m512i no_base64 = STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_BASE64), no_list = STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_LIST);
-            if (_mm512_testn_epi64_mask(lacks, no_base64)) mark |= STRONGROOM_MARK_BASE64;
-            unsigned list = _mm512_testn_epi64_mask(lacks, no_list);
+/* Marks a block of a group that has hints, and writes down which of its bytes are base64 where there is text. */
+STRONGROOM_KERNEL uint8_t strongroom_mark_block(
+    const uint8_t *at, const strongroom_loaded *loaded, uint8_t hints, uint64_t *base64) {
+    __m512i here = _mm512_loadu_si512(at);
+    uint8_t mark = 0;
+    if (hints & (STRONGROOM_HINT_TEXT | STRONGROOM_HINT_ESCAPE)) {
+        __m512i lacks = strongroom_lacks(loaded, here), next = _mm512_loadu_si512(at + 1);
+        if (hints & STRONGROOM_HINT_TEXT) {
+            const __m512i no_base64 = STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_BASE64);
+            unsigned list = _mm512_testn_epi64_mask(lacks, STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_LIST));
             if (list & list >> 1 & 0x55) mark |= STRONGROOM_MARK_LIST;
-            base64[block] = _mm512_testn_epi8_mask(lacks, no_base64);
+            *base64 = _mm512_testn_epi8_mask(lacks, no_base64);
+            if (_mm512_testn_epi64_mask(lacks, no_base64)) {
+                uint64_t blanks = _mm512_cmpeq_epi8_mask(next, STRONGROOM_ALL(' ')) | _mm512_cmpeq_epi8_mask(next, STRONGROOM_ALL('\t'));
+                mark |= STRONGROOM_MARK_BASE64;
+                if (_mm512_cmpeq_epi8_mask(here, STRONGROOM_ALL('\n')) & blanks) mark |= STRONGROOM_MARK_INDENTED;
+            }
+        }
+        if (hints & STRONGROOM_HINT_ESCAPE) {
             uint64_t escapes = _mm512_testn_epi8_mask(
-                strongroom_lacks_escape(&loaded, lacks, _mm512_loadu_si512(at + 1)), STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_ESCAPE));
+                strongroom_lacks_escape(loaded, lacks, next), STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_ESCAPE));
             if (strongroom_has_escape(at, escapes)) mark |= STRONGROOM_MARK_ESCAPE;
         }
-        if (hints & STRONGROOM_HINT_PAIR && strongroom_pairs(at) &&
-            (strongroom_has_utf8(at) || strongroom_has_utf8(at - 64) || strongroom_has_utf8(at + 64)))
-            mark |= STRONGROOM_MARK_PAIR;
-        if (hints & STRONGROOM_HINT_UTF16 &&
-            strongroom_three_of_four(here) & _pdep_u32(strongroom_may_be_utf16(here), 0x11111111u))
-            mark |= STRONGROOM_MARK_UTF16;
-        marks[block] = mark;
     }
+    if (hints & STRONGROOM_HINT_PAIR && strongroom_has_pair(at)) mark |= STRONGROOM_MARK_PAIR;
+    /* Eight times four characters. */
+    if (hints & STRONGROOM_HINT_UTF16 && strongroom_three_of_four(_mm512_test_epi16_mask(here, here)) &
+                                             _pdep_u32(strongroom_may_be_utf16(here), 0x11111111u))
+        mark |= STRONGROOM_MARK_UTF16;
+    return mark;
 }
 
-/* Marks the blocks of every group that has a hint, and no others. */
+/* Marks the blocks of every group that has a hint, and no others. A byte before the first group and behind the last is read too. */
 STRONGROOM_KERNEL void strongroom_mark_groups(
     const uint8_t *bytes, size_t count, const strongroom_tables *tables, const uint8_t *hints, uint8_t *marks, uint64_t *base64) {
     const uint8_t wanted = STRONGROOM_HINT_TEXT | STRONGROOM_HINT_ESCAPE | STRONGROOM_HINT_PAIR | STRONGROOM_HINT_UTF16;
+    const strongroom_loaded loaded = strongroom_load_tables(tables);
     memset(marks, 0, 3 * count);
     for (size_t group = 0; group < count; group++)
         if (hints[group] & wanted)
-            strongroom_mark_group(
-                bytes + STRONGROOM_GROUP_BYTES * group, tables, hints[group], marks + 3 * group, base64 + 3 * group);
+            for (size_t block = 3 * group; block < 3 * group + 3; block++)
+                marks[block] = strongroom_mark_block(bytes + 64 * block, &loaded, hints[group], base64 + block);
 }
 
 /* Whether a mask has so many ones in a row, `before` of which may stand before it; how many it ends with is written down. */
@@ -361,117 +378,150 @@ static inline int strongroom_has_ones(uint64_t mask, unsigned wanted, unsigned *
     return has || rows;
 }
 
-/* Whether what a run of base64 text may say has to be looked at: bytes with a window that may be a needle's, or text. Everything else
-   that it could be is worth a look too: base32 of so many digits, and characters between the digits. */
+/* Whether digits of base64 have a window that may be a needle's. */
+STRONGROOM_KERNEL int strongroom_has_base64_window(
+    const uint8_t *digits, size_t count, const strongroom_tables *tables, const strongroom_filter *filter) {
+    for (size_t done = 0; done + 12 <= count; done += 64) {
+        size_t rest = count - done;
+        __mmask64 there = rest < 64 ? ((__mmask64)1 << rest) - 1 : ~(__mmask64)0;
+        __mmask64 there_behind = rest < 68 ? ((__mmask64)1 << (rest - 4)) - 1 : ~(__mmask64)0;
+        uint64_t windows[8];
+        _mm512_storeu_si512(
+            windows, _mm512_xor_si512(
+                         _mm512_maskz_loadu_epi8(there, digits + done), _mm512_maskz_loadu_epi8(there_behind, digits + done + 4)));
+        size_t wanted = (rest - 12) / 8 + 1;
+        for (size_t number = 0; number < wanted && number < 8; number++)
+            if (strongroom_filter_has_64(filter, tables, windows[number], STRONGROOM_HASH_64) &&
+                strongroom_filter_has_64(filter, tables, windows[number], STRONGROOM_SECOND_HASH_64))
+                return 1;
+    }
+    return 0;
+}
+
+/* Whether what the first 64 digits of base64 say may be text, of which one byte in eight may be something else, at one of the four phases.
+
+   The uppermost bit of a byte of text is zero. It is the sixth bit of the first digit of four, the fourth of the second, the second of the
+   third. The byte at the last digit is not whole. */
+STRONGROOM_KERNEL int strongroom_base64_may_be_text(const uint8_t *digits, size_t count) {
+    __mmask64 there = count < 64 ? ((__mmask64)1 << count) - 1 : ~(__mmask64)0;
+    __m512i here = _mm512_maskz_loadu_epi8(there, digits);
+    uint64_t sixth = _mm512_test_epi8_mask(here, STRONGROOM_ALL(32)), fourth = _mm512_test_epi8_mask(here, STRONGROOM_ALL(8));
+    uint64_t second = _mm512_test_epi8_mask(here, STRONGROOM_ALL(2)), whole = there >> 1;
+    for (unsigned phase = 0; phase < 4; phase++) {
+        uint64_t firsts = 0x1111111111111111u << phase;
+        uint64_t others = ((sixth & firsts) | (fourth & firsts << 1) | (second & firsts << 2)) & whole;
+        size_t bytes = count > phase ? (count - phase) * 6 / 8 : 0;
+        if (__builtin_popcountll(others) * 8u <= (bytes < 64 ? bytes : 64)) return 1;
+    }
+    return 0;
+}
+
+/* Whether what a run of base64 text may say has to be looked at: bytes with a window that may be a needle's, text, or base32 of so many
+   digits. Of a run that is very long, or has a backslash, that is not told. */
 STRONGROOM_KERNEL int strongroom_base64_is_worth_a_look(
     const uint8_t *run, size_t length, const strongroom_tables *tables, const strongroom_filter *filter, unsigned base32_minimum) {
-    const __m512i values[2] = {
-        _mm512_loadu_si512(tables->base64_values), _mm512_loadu_si512(tables->base64_values + 64)};
+    enum { CAPACITY = 4096 };
+    if (length > CAPACITY) return 1;
+    /* The digits, line ends left out. What is written goes up to 64 bytes further. */
+    uint8_t digits[CAPACITY + 64];
+    size_t count = 0;
+    const __m512i low_values = _mm512_loadu_si512(tables->base64_values), high_values = _mm512_loadu_si512(tables->base64_values + 64);
     uint64_t all_upper = 0, all_lower = 0;
     unsigned upper_before = 0, lower_before = 0;
     for (size_t done = 0; done < length; done += 64) {
         __mmask64 there = length - done < 64 ? ((__mmask64)1 << (length - done)) - 1 : ~(__mmask64)0;
         __m512i here = _mm512_maskz_loadu_epi8(there, run + done);
-        __m512i symbols = _mm512_permutex2var_epi8(values[0], here, values[1]);
-        if (_mm512_movepi8_mask(symbols) & there) return 1;
+        __m512i values = _mm512_permutex2var_epi8(low_values, here, high_values);
+        uint64_t others = _mm512_movepi8_mask(values) & there;
         uint64_t upper = _mm512_cmplt_epu8_mask(_mm512_sub_epi8(here, STRONGROOM_ALL('A')), STRONGROOM_ALL(26));
         uint64_t lower = _mm512_cmplt_epu8_mask(_mm512_sub_epi8(here, STRONGROOM_ALL('a')), STRONGROOM_ALL(26));
-        uint64_t digits = _mm512_cmplt_epu8_mask(_mm512_sub_epi8(here, STRONGROOM_ALL('2')), STRONGROOM_ALL(6));
-        /* In base32 a hyphen is left out. */
-        if (_mm512_mask_cmpeq_epi8_mask(there, here, STRONGROOM_ALL('-'))) return 1;
-        if (strongroom_has_ones(upper | digits, base32_minimum, &upper_before) ||
-            strongroom_has_ones(lower | digits, base32_minimum, &lower_before))
+        uint64_t either = _mm512_cmplt_epu8_mask(_mm512_sub_epi8(here, STRONGROOM_ALL('2')), STRONGROOM_ALL(6));
+        /* Line ends and hyphens do not end base32. */
+        either |= others | _mm512_mask_cmpeq_epi8_mask(there, here, STRONGROOM_ALL('-'));
+        if (strongroom_has_ones(upper | either, base32_minimum, &upper_before) ||
+            strongroom_has_ones(lower | either, base32_minimum, &lower_before))
             return 1;
         all_upper |= upper;
         all_lower |= lower;
+        if (others) {
+            if (_mm512_mask_cmpeq_epi8_mask(others, here, STRONGROOM_ALL('\\'))) return 1;
+            values = _mm512_maskz_compress_epi8(there & ~others, values);
+        }
+        _mm512_storeu_si512(digits + count, values);
+        count += (size_t)__builtin_popcountll(there & ~others);
     }
     /* Base64 of random bytes has letters in both cases: see TextRuns.mayBe. */
-    if (!all_upper || !all_lower) return 0;
-
-    for (size_t done = 0; done + 12 <= length; done += 64) {
-        size_t rest = length - done;
-        __mmask64 there = rest < 64 ? ((__mmask64)1 << rest) - 1 : ~(__mmask64)0;
-        __mmask64 there_behind = rest < 68 ? ((__mmask64)1 << (rest - 4)) - 1 : ~(__mmask64)0;
-        __m512i symbols = _mm512_permutex2var_epi8(values[0], _mm512_maskz_loadu_epi8(there, run + done), values[1]);
-        __m512i behind = _mm512_permutex2var_epi8(values[0], _mm512_maskz_loadu_epi8(there_behind, run + done + 4), values[1]);
-        uint64_t windows[8];
-        _mm512_storeu_si512(windows, _mm512_xor_si512(symbols, behind));
-        size_t count = (rest - 12) / 8 + 1;
-        for (size_t number = 0; number < count && number < 8; number++)
-            if (strongroom_filter_has_64(filter, tables, windows[number], STRONGROOM_HASH_64) &&
-                strongroom_filter_has_64(filter, tables, windows[number], STRONGROOM_SECOND_HASH_64))
-                return 1;
-        if (done > 0) continue;
-        /* Where the uppermost bit of each byte of text would stand, which is zero: in the sixth bit of the first digit of four, the
-           fourth of the second, the second of the third. The byte at the last digit is not whole. One in eight may be something else. */
-        uint64_t sixth = _mm512_test_epi8_mask(symbols, STRONGROOM_ALL(32)), fourth = _mm512_test_epi8_mask(symbols, STRONGROOM_ALL(8));
-        uint64_t second = _mm512_test_epi8_mask(symbols, STRONGROOM_ALL(2)), whole = there >> 1;
-        for (unsigned phase = 0; phase < 4; phase++) {
-            uint64_t firsts = 0x1111111111111111u << phase;
-            uint64_t others = ((sixth & firsts) | (fourth & firsts << 1) | (second & firsts << 2)) & whole;
-            size_t bytes = (length - phase) * 6 / 8;
-            if (__builtin_popcountll(others) * 8u <= (bytes < 64 ? bytes : 64)) return 1;
-        }
-    }
-    return 0;
+    return all_upper && all_lower &&
+           (strongroom_has_base64_window(digits, count, tables, filter) || strongroom_base64_may_be_text(digits, count));
 }
 
 static inline int strongroom_is_base64(const strongroom_tables *tables, uint8_t byte) {
     return byte < 128 && !(tables->lacks[byte] & STRONGROOM_CLASS_BASE64);
 }
 
-/* Finds the next run of base64 text that is worth a look and begins at or behind `from`. One that ends with a line may go on in the next, which is
-   indented: it is worth a look however short it is.
+/* Finds the next run of base64 text that is worth a look and begins at or behind `from`: 22 digits, or, where it ends with a line and may go
+   on in the next, which is indented, sixteen characters.
 
    Returns where it begins, and writes where it ends; the length of the row where there is none. */
 STRONGROOM_KERNEL size_t strongroom_next_base64(
-    const strongroom_row *row, size_t from, size_t minimum, const strongroom_tables *tables, const strongroom_filter *filter,
-    unsigned base32_minimum, size_t *end) {
-    size_t blocks = (row->length + 63) / 64, position = from;
-    while (position < row->length) {
-        size_t block = position / 64;
-        while (block < blocks) {
-            uint64_t eight;
-            memcpy(&eight, row->marks + block, 8);
-            eight &= 0x0101010101010101u * STRONGROOM_MARK_BASE64;
-            if (eight) {
-                block += (size_t)__builtin_ctzll(eight) / 8;
-                break;
-            }
+    const strongroom_row *row, size_t from, const strongroom_tables *tables, const strongroom_filter *filter, unsigned base32_minimum,
+    size_t *end) {
+    const size_t blocks = (row->length + 63) / 64;
+    size_t block = from / 64;
+    while (block < blocks) {
+        uint64_t eight;
+        memcpy(&eight, row->marks + block, 8);
+        eight &= 0x0101010101010101u * STRONGROOM_MARK_BASE64;
+        if (!eight) {
             block += 8;
-        }
-        if (block >= blocks) break;
-        if (64 * block > position) position = 64 * block;
-        uint64_t rest = row->base64[block] >> (position & 63);
-        if (!rest) {
-            position = 64 * (block + 1);
             continue;
         }
-        position += (size_t)__builtin_ctzll(rest);
-        size_t start = position;
-        while (start > from && strongroom_is_base64(tables, row->bytes[start - 1])) start--;
-        /* To the end of the run, block by block where there are masks. */
-        for (;;) {
-            uint64_t others = ~row->base64[block] >> (position & 63);
-            if (others) {
-                position += (size_t)__builtin_ctzll(others);
+        block += (size_t)__builtin_ctzll(eight) / 8;
+        /* Of a block that has no mark, no more than seven bytes at its beginning can belong to a run. */
+        uint8_t next_mark = row->marks[block + 1];
+        unsigned __int128 rows = row->base64[block];
+        if (block + 1 < blocks)
+            rows |= (unsigned __int128)(next_mark & STRONGROOM_MARK_BASE64 ? row->base64[block + 1] : 0x7f) << 64;
+        rows &= rows >> 1;
+        rows &= rows >> 2;
+        rows &= rows >> 4;
+        rows &= rows >> 8;
+        uint64_t starts = (uint64_t)(rows & rows >> 6);
+        if ((row->marks[block] | next_mark) & STRONGROOM_MARK_INDENTED) starts |= (uint64_t)rows;
+        size_t after = block + 1;
+        while (starts) {
+            size_t start = 64 * block + (size_t)__builtin_ctzll(starts), position = start;
+            if (start < from) {
+                starts &= from - 64 * block < 64 ? ~(uint64_t)0 << (from - 64 * block) : 0;
+                continue;
+            }
+            /* A run may begin in a block before, that has no mark. */
+            while (start > from && strongroom_is_base64(tables, row->bytes[start - 1])) start--;
+            /* To its end, block by block where there are masks. */
+            for (size_t here = block;;) {
+                uint64_t others = ~row->base64[here] >> (position & 63);
+                if (others) {
+                    position += (size_t)__builtin_ctzll(others);
+                    break;
+                }
+                position = 64 * ++here;
+                if (position >= row->length) break;
+                if (row->marks[here] & STRONGROOM_MARK_BASE64) continue;
+                while (position < row->length && strongroom_is_base64(tables, row->bytes[position])) position++;
                 break;
             }
-            position = 64 * ++block;
-            if (position >= row->length) break;
-            if (row->marks[block] & STRONGROOM_MARK_BASE64) continue;
-            while (position < row->length && strongroom_is_base64(tables, row->bytes[position])) position++;
-            break;
+            if (position > row->length) position = row->length;
+            int may_go_on = row->bytes[position - 1] == '\n' && position < row->length &&
+                            (row->bytes[position] == ' ' || row->bytes[position] == '\t');
+            if (may_go_on || (position - start >= STRONGROOM_BASE64_MINIMUM &&
+                              strongroom_base64_is_worth_a_look(row->bytes + start, position - start, tables, filter, base32_minimum))) {
+                *end = position;
+                return start;
+            }
+            from = position;
+            after = position / 64 > block ? position / 64 : block + 1;
         }
-        if (position > row->length) position = row->length;
-        int may_go_on = row->bytes[position - 1] == '\n' && position < row->length &&
-                        (row->bytes[position] == ' ' || row->bytes[position] == '\t');
-        if (may_go_on || (position - start >= minimum && strongroom_base64_is_worth_a_look(
-                                                             row->bytes + start, position - start, tables, filter, base32_minimum))) {
-            *end = position;
-            return start;
-        }
-        from = position;
+        block = after;
     }
     *end = row->length;
     return row->length;
@@ -492,9 +542,9 @@ static inline void strongroom_mark_groups(
     (void)bytes, (void)count, (void)tables, (void)hints, (void)marks, (void)base64;
 }
 static inline size_t strongroom_next_base64(
-    const strongroom_row *row, size_t from, size_t minimum, const strongroom_tables *tables, const strongroom_filter *filter,
-    unsigned base32_minimum, size_t *end) {
-    (void)from, (void)minimum, (void)tables, (void)filter, (void)base32_minimum;
+    const strongroom_row *row, size_t from, const strongroom_tables *tables, const strongroom_filter *filter, unsigned base32_minimum,
+    size_t *end) {
+    (void)from, (void)tables, (void)filter, (void)base32_minimum;
     return *end = row->length;
 }
 

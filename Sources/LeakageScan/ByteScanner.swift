@@ -119,7 +119,7 @@ final class ByteScanner {
         let listMinimum = 2 * minimumBytes - 1
         if let survey {
             if let base64Filter {
-                survey.forEachBase64Run(minimum: base64Minimum, base32Minimum: base32Minimum, base64Filter) { run in
+                survey.forEachBase64Run(base32Minimum: base32Minimum, base64Filter) { run in
                     let end = TextRuns.endOfBase64(in: bytes, from: run.upperBound)
                     if end - run.lowerBound >= base64Minimum { base64(run.lowerBound..<end) }
                     return end

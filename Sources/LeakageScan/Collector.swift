@@ -42,6 +42,11 @@ final class Collector: Sendable {
         }
     }
 
+    /// Whether anything was found in a file.
+    func hasFindings(in artifact: Artifact) -> Bool {
+        state.withLock { state in state.isFull || state.findings.contains { $0.place.file == artifact.file } }
+    }
+
     /// Something that could not be looked at.
     func add(_ reason: ScanGapReason, _ artifact: Artifact) {
         state.withLock { Self.add(ScanGap(place: artifact.name, reason: reason), to: &$0) }

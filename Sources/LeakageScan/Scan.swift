@@ -38,6 +38,7 @@ public struct Scan: Sendable {
         let collector = Collector(detectors, progress: progress)
         let queue = try WorkQueue(targets, options, collector)
         try work(queue, collector)
+        if queue.takeStoredArchives() { try work(queue, collector) }
         var result = collector.result()
         result.recall = recall
         return result
@@ -87,12 +88,14 @@ private final class Worker {
 
     func take(_ piece: WorkPiece) throws {
         switch piece {
-        case .segment(let file, let range): try scan(file, range)
+        case .segment(let file, let range, let isStored): try scan(file, range, isStored: isStored)
         case .memory(let memory, let range): try scan(memory, range)
         case .archive(let file, let kind):
             try reading(file.artifact) {
-                try ArchiveScan(segments: segments, options: options, allowance: .init(options.archiveBytes))
-                    .run(FileSource(file.data), kind, file.artifact)
+                var scan = ArchiveScan(segments: segments, options: options, allowance: .init(options.archiveBytes))
+                // Where nothing was found in the file as it is, nothing is in an entry of it.
+                scan.onlyArchives = kind == .stored && !collector.hasFindings(in: file.artifact)
+                try scan.run(FileSource(file.data), kind, file.artifact)
             }
         case .stream(let descriptor, let artifact):
             try reading(artifact) {
@@ -114,7 +117,7 @@ private final class Worker {
         }
     }
 
-    private func scan(_ file: OpenedFile, _ range: Range<Int>) throws {
+    private func scan(_ file: OpenedFile, _ range: Range<Int>, isStored: Bool) throws {
         let start = max(0, range.lowerBound - SegmentScanner.margin)
         let end = min(file.length, range.upperBound + SegmentScanner.margin)
         let wanted = UnsafeMutableRawBufferPointer(rebasing: segments.buffer[..<(end - start)])
@@ -123,7 +126,8 @@ private final class Worker {
             if start + count < range.upperBound { collector.add(.changed, file.artifact) }
             let core = range.lowerBound - start..<max(range.lowerBound - start, min(count, range.upperBound - start))
             try segments.scan(
-                UnsafeRawBufferPointer(rebasing: wanted[..<count]), at: start, core: core, file.artifact)
+                UnsafeRawBufferPointer(rebasing: wanted[..<count]), at: start, core: core, file.artifact,
+                isAligned: !isStored)
         }
     }
 

@@ -38,7 +38,10 @@ final class SegmentScanner {
     ///   - bytes: with margins.
     ///   - offset: where they begin in the artifact.
     ///   - core: the part of them of which this is the segment: what begins there is told here.
-    func scan(_ bytes: UnsafeRawBufferPointer, at offset: Int, core: Range<Int>, _ artifact: Artifact) throws {
+    ///   - isAligned: whether words of four bytes stand at multiples of four. They need not in an archive's entries.
+    func scan(
+        _ bytes: UnsafeRawBufferPointer, at offset: Int, core: Range<Int>, _ artifact: Artifact, isAligned: Bool = true
+    ) throws {
         var hits: [Hit] = []
         let survey = scanner.survey(bytes, misalignment: offset & 3)
         scanner.scan(bytes, survey) { hit in
@@ -56,6 +59,11 @@ final class SegmentScanner {
         }
         var schedules: [(Int, ByteForm)] = []
         ScheduleFinder.scan(bytes, misalignment: offset & 3, survey) { schedules.append(($0, $1)) }
+        if !isAligned {
+            for misalignment in 0..<4 where misalignment != offset & 3 {
+                ScheduleFinder.scan(bytes, misalignment: misalignment, nil) { schedules.append(($0, $1)) }
+            }
+        }
         for (place, form) in schedules where core.contains(place) {
             let range = place..<place + ScheduleFinder.length
             // One of a key that is known is told as that.

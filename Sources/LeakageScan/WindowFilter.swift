@@ -13,8 +13,8 @@ final class WindowFilter: Sendable {
     ///   - count: how many windows there are.
     ///   - forEach: calls its argument with each window.
     init(count: Int, _ forEach: ((UInt32) -> Void) -> Void) throws {
-        // Four bytes a window, and 64 KiB at least: then one window in a hundred, or fewer, is looked up in vain.
-        let bits = Self.bits(atLeast: count * 4, 16...20)
+        // Eight bytes a window, and 64 KiB at least: then one window in some hundreds is looked up in vain.
+        let bits = Self.bits(atLeast: count * 8, 16...20)
         bytes = try SecretBytes(count: 1 << Int(bits)) { bytes in
             forEach { window in
                 let (place, pattern) = Self.place(of: window, bits)

@@ -46,8 +46,8 @@ final class RowSurveyor {
             let base = row.bindMemory(to: UInt8.self).baseAddress
         else { return nil }
         let first = RowSurvey.firstGroup
-        // A block and a byte behind the last group are read too.
-        let groups = (row.count - first - RowSurvey.blockBytes - 1) / RowSurvey.groupBytes
+        // A byte behind the last group is read too, and words of a schedule.
+        let groups = (row.count - first - RowSurvey.blockBytes) / RowSurvey.groupBytes
         let blocks = first / RowSurvey.blockBytes..<first / RowSurvey.blockBytes + 3 * groups
         let word = (4 - misalignment & 3) & 3
         withUnsafePointer(to: ByteTables.shared) { tables in
@@ -58,9 +58,11 @@ final class RowSurveyor {
                 base + first, groups, tables, hints, marks + blocks.lowerBound, base64 + blocks.lowerBound)
         }
         // What stands beside the first and the last blocks is not known: they have every mark.
-        for block in 0..<count where !blocks.contains(block) {
-            marks[block] = .max
-            base64[block] = Self.base64(row, block)
+        for edge in [0..<blocks.lowerBound, blocks.upperBound..<count] {
+            for block in edge {
+                marks[block] = .max
+                base64[block] = Self.base64(row, block)
+            }
         }
         (marks + count).update(repeating: 0, count: 8)
         return RowSurvey(
@@ -84,8 +86,8 @@ final class RowSurveyor {
 struct RowSurvey {
     static let blockBytes = STRONGROOM_BLOCK_BYTES
     static let groupBytes = STRONGROOM_GROUP_BYTES
-    /// Where the first group begins: two blocks before it may be looked at.
-    static let firstGroup = 2 * blockBytes
+    /// Where the first group begins: what stands right before a group is looked at too.
+    static let firstGroup = blockBytes
 
     fileprivate let row: UnsafeRawBufferPointer
     /// How many blocks there are.
@@ -145,11 +147,10 @@ struct RowSurvey {
     /// Each run of base64 text that is worth a look: see the kernel.
     ///
     /// - Parameters:
-    ///   - minimum: how long it has to be, in characters.
     ///   - base32Minimum: how many digits of base32 make a run worth a look.
     ///   - body: is given a run, and says up to where everything has been looked at.
     func forEachBase64Run(
-        minimum: Int, base32Minimum: Int, _ filter: Base64Filter, _ body: (Range<Int>) -> Int
+        base32Minimum: Int, _ filter: Base64Filter, _ body: (Range<Int>) -> Int
     ) {
         guard let base = row.bindMemory(to: UInt8.self).baseAddress else { return }
         var known = strongroom_row(bytes: base, length: row.count, marks: marks, base64: base64)
@@ -159,7 +160,7 @@ struct RowSurvey {
                 while covered < row.count {
                     var end = 0
                     let start = strongroom_next_base64(
-                        &known, covered, minimum, tables, filter, UInt32(base32Minimum), &end)
+                        &known, covered, tables, filter, UInt32(base32Minimum), &end)
                     guard start < row.count else { return }
                     covered = max(end, body(start..<end))
                 }

@@ -7,26 +7,30 @@ import Glibc
 enum ArchiveKind {
     /// One stream of bytes, compressed: gzip, bzip2, xz, zstd. What is in it is looked at as any stream is, an archive among others.
     case compressed
-    /// Entries: zip, tar, 7-zip, cpio, ar.
+    /// Entries, most of them compressed: zip, 7-zip.
     case entries
+    /// Entries that stand in the file as they are: tar, cpio, ar.
+    case stored
 
     /// How many bytes are needed to tell.
     static let headBytes = 512
 
     private static let compressions: [[UInt8]] = [[0xfd, 0x37, 0x7a, 0x58, 0x5a, 0], [0x28, 0xb5, 0x2f, 0xfd]]
     private static let containers: [[UInt8]] = [
-        [0x50, 0x4b, 3, 4], [0x50, 0x4b, 5, 6], [0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c], Array("!<arch>\n".utf8),
-        Array("070701".utf8), Array("070702".utf8), Array("070707".utf8),
+        [0x50, 0x4b, 3, 4], [0x50, 0x4b, 5, 6], [0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c],
     ]
+    private static let storing: [[UInt8]] = ["!<arch>\n", "070701", "070702", "070707"].map { Array($0.utf8) }
 
     /// What begins so; nil where it is not to be opened.
     init?(_ head: [UInt8]) {
         if Self.isGzip(head) || Self.isBzip2(head) || Self.compressions.contains(where: { head.starts(with: $0) }) {
             self = .compressed
-        } else if Self.containers.contains(where: { head.starts(with: $0) })
+        } else if Self.containers.contains(where: { head.starts(with: $0) }) {
+            self = .entries
+        } else if Self.storing.contains(where: { head.starts(with: $0) })
             || head.count >= 262 && head[257..<262].elementsEqual("ustar".utf8)
         {
-            self = .entries
+            self = .stored
         } else {
             return nil
         }
@@ -57,6 +61,8 @@ struct ArchiveScan {
         init(_ bytes: Int) { self.bytes = bytes }
     }
     let allowance: Allowance
+    /// Whether to look at those entries alone that are archives, because the bytes of all others have been looked at.
+    var onlyArchives = false
 
     private static let entryLimit = 1_000_000
 
@@ -95,7 +101,7 @@ struct ArchiveScan {
                     archive_read_support_filter_gzip, archive_read_support_filter_bzip2, archive_read_support_filter_xz,
                     archive_read_support_filter_zstd, archive_read_support_format_raw,
                 ]
-            case .entries:
+            case .entries, .stored:
                 [
                     archive_read_support_format_tar, archive_read_support_format_zip, archive_read_support_format_cpio,
                     archive_read_support_format_ar, archive_read_support_format_7zip,
@@ -121,15 +127,33 @@ struct ArchiveScan {
                 collector.add(.archiveEncrypted, part)
                 continue
             }
-            guard try scan(EntrySource(archive, allowance), part, depth) else { return }
+            let source = EntrySource(archive, allowance)
+            guard try onlyArchives ? scanIfArchive(source, part, depth) : scan(source, part, depth) else { return }
+        }
+    }
+
+    private func scan(_ entry: EntrySource, _ part: Artifact, _ depth: Int) throws -> Bool {
+        try reading(part) {
+            try StreamScan(segments: segments, options: options, allowance: allowance).run(
+                entry, part, depth: depth + 1)
+        }
+    }
+
+    private func scanIfArchive(_ entry: EntrySource, _ part: Artifact, _ depth: Int) throws -> Bool {
+        try reading(part) {
+            var head = [UInt8](repeating: 0, count: ArchiveKind.headBytes)
+            let count = try head.withUnsafeMutableBytes { try entry.fill($0) }
+            head.removeLast(head.count - count)
+            guard ArchiveKind(head) != nil else { return }
+            try StreamScan(segments: segments, options: options, allowance: allowance).run(
+                WatchedSource(entry, first: head) { _ in }, part, depth: depth + 1)
         }
     }
 
     /// - Returns: false where no more may be read.
-    private func scan(_ entry: EntrySource, _ part: Artifact, _ depth: Int) throws -> Bool {
+    private func reading(_ part: Artifact, _ body: () throws -> Void) throws -> Bool {
         do {
-            try StreamScan(segments: segments, options: options, allowance: allowance).run(
-                entry, part, depth: depth + 1)
+            try body()
             return true
         } catch let failure as EntrySource.Failure {
             switch failure {
@@ -160,13 +184,8 @@ struct StreamScan {
             block.initializeMemory(as: UInt8.self, repeating: 0)
             block.deallocate()
         }
-        var count = try source.read(into: block)
         // As much as is needed to tell what it is.
-        while count > 0, count < ArchiveKind.headBytes {
-            let more = try source.read(into: UnsafeMutableRawBufferPointer(rebasing: block[count...]))
-            if more == 0 { break }
-            count += more
-        }
+        var count = try source.fill(UnsafeMutableRawBufferPointer(rebasing: block[..<ArchiveKind.headBytes]))
         try stream.add(UnsafeRawBufferPointer(rebasing: block[..<count]))
         let head = Array(block[..<min(count, ArchiveKind.headBytes)])
         if let kind = ArchiveKind(head) {

@@ -11,6 +11,19 @@ protocol ByteSource: AnyObject {
     func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int
 }
 
+extension ByteSource {
+    /// Fills a whole buffer, or as much of it as there are bytes.
+    func fill(_ buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+        var count = 0
+        while count < buffer.count {
+            let more = try read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[count...]))
+            if more == 0 { break }
+            count += more
+        }
+        return count
+    }
+}
+
 /// A file that an archive is read from: it can be read anywhere, which zip needs.
 final class FileSource: ByteSource {
     private let file: DataFile

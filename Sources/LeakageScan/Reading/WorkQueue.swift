@@ -8,8 +8,8 @@ import SystemPackage
 
 /// A piece of work for one thread.
 enum WorkPiece {
-    /// A part of a file.
-    case segment(OpenedFile, Range<Int>)
+    /// A part of a file; whether that is an archive whose entries stand in it as they are.
+    case segment(OpenedFile, Range<Int>, isStored: Bool)
     /// The file again, as an archive.
     case archive(OpenedFile, ArchiveKind)
     /// The file again, held to being ciphertext.
@@ -37,13 +37,17 @@ final class WorkQueue: Sendable {
         /// - isNamed: whether somebody named it, rather than a directory that it stands in.
         case path(FilePath, shown: String, isNamed: Bool)
         case directory(DirectoryReader, FilePath, shown: String)
-        case file(OpenedFile, next: Int)
+        /// - isStored: whether its entries stand in it as they are.
+        case file(OpenedFile, isStored: Bool, next: Int)
         case piece(WorkPiece)
         case memory(ProcessMemory, next: Int, offset: UInt)
+        case storedArchive(FilePath, Artifact)
     }
 
     private struct State: ~Copyable {
         var pending: [Pending] = []
+        /// Archives whose entries stand in them as they are.
+        var storedArchives: [Pending] = []
     }
 
     private let state: Mutex<State>
@@ -79,12 +83,16 @@ final class WorkQueue: Sendable {
             while let pending = state.pending.popLast() {
                 switch pending {
                 case .piece(let piece): return piece
-                case .path(let path, let shown, let isNamed): try take(path, shown, isNamed, &state.pending)
+                case .path(let path, let shown, let isNamed): try take(path, shown, isNamed, &state)
                 case .directory(let reader, let path, let shown): try take(reader, path, shown, &state.pending)
-                case .file(let file, let start):
+                case .storedArchive(let path, let artifact):
+                    do {
+                        return .archive(try OpenedFile(DataFile(path), artifact), .stored)
+                    } catch { collector.add(.unreadable, artifact) }
+                case .file(let file, let isStored, let start):
                     let end = min(file.length, start + SegmentScanner.segmentBytes)
-                    if end < file.length { state.pending.append(.file(file, next: end)) }
-                    return .segment(file, start..<end)
+                    if end < file.length { state.pending.append(.file(file, isStored: isStored, next: end)) }
+                    return .segment(file, start..<end, isStored: isStored)
                 case .memory(let memory, let index, let offset):
                     guard index < memory.regions.count else { continue }
                     let region = memory.regions[index]
@@ -124,26 +132,36 @@ final class WorkQueue: Sendable {
         }
     }
 
-    private func take(_ path: FilePath, _ shown: String, _ isNamed: Bool, _ pending: inout [Pending]) throws {
+    /// What can be done once every other piece has been: archives whose bytes have been looked at are opened.
+    ///
+    /// - Returns: whether there is anything.
+    func takeStoredArchives() -> Bool {
+        state.withLock { state in
+            swap(&state.pending, &state.storedArchives)
+            return !state.pending.isEmpty
+        }
+    }
+
+    private func take(_ path: FilePath, _ shown: String, _ isNamed: Bool, _ state: inout State) throws {
         let artifact = Artifact(file: shown)
         var status = stat()
         guard path.withPlatformString({ lstat($0, &status) }) == 0 else { return collector.add(.unreadable, artifact) }
         switch status.st_mode & S_IFMT {
         case S_IFDIR:
             do {
-                pending.append(.directory(try DirectoryReader(path), path, shown: shown))
+                state.pending.append(.directory(try DirectoryReader(path), path, shown: shown))
                 collector.count { $0.directories += 1 }
             } catch { collector.add(.unreadable, artifact) }
         case S_IFLNK:
             collector.count { $0.symbolicLinks += 1 }
             // Somebody who names a link means what it leads to, which is not looked at.
             if isNamed { collector.add(.notAFile, artifact) }
-        case S_IFREG: take(path, artifact, isNamed, &pending)
+        case S_IFREG: take(path, artifact, isNamed, &state)
         default: collector.add(.notAFile, artifact)
         }
     }
 
-    private func take(_ path: FilePath, _ artifact: Artifact, _ isNamed: Bool, _ pending: inout [Pending]) {
+    private func take(_ path: FilePath, _ artifact: Artifact, _ isNamed: Bool, _ state: inout State) {
         do {
             let file = try OpenedFile(DataFile(path), artifact)
             collector.count { $0.files += 1 }
@@ -151,12 +169,17 @@ final class WorkQueue: Sendable {
             if try file.data.hasHoles() { collector.add(.sparse, artifact) }
             guard file.length > 0 else { return }
             if options.expectsCiphertext, isNamed || CiphertextCheck.isDatabase(path) {
-                pending.append(.piece(.ciphertext(file)))
+                state.pending.append(.piece(.ciphertext(file)))
             }
-            if let kind = ArchiveKind(try file.data.bytes(at: 0, count: ArchiveKind.headBytes)) {
-                pending.append(.piece(.archive(file, kind)))
+            switch ArchiveKind(try file.data.bytes(at: 0, count: ArchiveKind.headBytes)) {
+            case .stored:
+                state.storedArchives.append(.storedArchive(path, artifact))
+                state.pending.append(.file(file, isStored: true, next: 0))
+            case let kind?:
+                state.pending.append(.piece(.archive(file, kind)))
+                state.pending.append(.file(file, isStored: false, next: 0))
+            case nil: state.pending.append(.file(file, isStored: false, next: 0))
             }
-            pending.append(.file(file, next: 0))
         } catch { collector.add(.unreadable, artifact) }
     }
 }
