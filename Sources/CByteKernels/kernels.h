@@ -486,8 +486,14 @@ STRONGROOM_KERNEL size_t strongroom_next_base64(
         rows &= rows >> 2;
         rows &= rows >> 4;
         rows &= rows >> 8;
-        uint64_t starts = (uint64_t)(rows & rows >> 6);
-        if ((row->marks[block] | next_mark) & STRONGROOM_MARK_INDENTED) starts |= (uint64_t)rows;
+        int may_be_indented = (row->marks[block] | next_mark) & STRONGROOM_MARK_INDENTED;
+        uint64_t starts = (uint64_t)(may_be_indented ? rows : rows & rows >> 6);
+        /* And no more than seven at its end. */
+        if (block > 0 && !(row->marks[block - 1] & STRONGROOM_MARK_BASE64)) {
+            uint64_t others = ~row->base64[block];
+            unsigned known = others ? (unsigned)__builtin_ctzll(others) : 64;
+            if (known + 7 >= (may_be_indented ? 16u : STRONGROOM_BASE64_MINIMUM)) starts |= 1;
+        }
         size_t after = block + 1;
         while (starts) {
             size_t start = 64 * block + (size_t)__builtin_ctzll(starts), position = start;

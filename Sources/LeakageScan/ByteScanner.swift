@@ -22,8 +22,8 @@ final class ByteScanner {
     /// The shortest row of decoded bytes that can hold something.
     private let minimumBytes: Int
     private var scratch: [Scratch] = []
-    /// Where the processor can make surveys, and nothing shorter is looked for than they are sure of.
-    private let surveyor: RowSurveyor?
+    /// One for each depth at which rows are long, where the processor can make surveys and nothing shorter is looked for than they are sure of.
+    private let surveyors: [RowSurveyor]
     private let base64Filter: Base64Filter?
 
     /// Memory for what is decoded at one depth.
@@ -54,7 +54,9 @@ final class ByteScanner {
         self.matchers = matchers
         self.minimumBytes = minimumBytes
         let isSure = minimumBytes >= RowSurveyor.minimumBytes
-        surveyor = usesKernels && isSure && RowSurveyor.isAvailable ? RowSurveyor(bytes: rowBytes) : nil
+        surveyors =
+            usesKernels && isSure && RowSurveyor.isAvailable
+            ? [RowSurveyor(bytes: rowBytes), RowSurveyor(bytes: max(rowBytes, Self.joinedBytes))] : []
         base64Filter = matchers.base64
     }
 
@@ -62,7 +64,12 @@ final class ByteScanner {
     ///
     /// - Parameter misalignment: how far the row's first byte is from a multiple of four.
     func survey(_ bytes: UnsafeRawBufferPointer, misalignment: Int) -> RowSurvey? {
-        surveyor.flatMap { $0.survey(bytes, matchers.keys?.filter, misalignment: misalignment) }
+        survey(bytes, depth: 0, misalignment: misalignment)
+    }
+
+    private func survey(_ bytes: UnsafeRawBufferPointer, depth: Int, misalignment: Int) -> RowSurvey? {
+        guard depth < surveyors.count else { return nil }
+        return surveyors[depth].survey(bytes, matchers.keys?.filter, misalignment: misalignment)
     }
 
     func scan(_ bytes: UnsafeRawBufferPointer, _ report: (Hit) -> Void) {
@@ -82,10 +89,9 @@ final class ByteScanner {
         matchers.scan(bytes, survey) { match in
             report(Hit(match: match, encodings: path, source: toSource(match.range)))
         }
-        guard path.depth < Self.maximumDepth, bytes.count >= minimumBytes, path.depth == 0 || Self.isTextual(bytes)
-        else {
-            return
-        }
+        guard path.depth < Self.maximumDepth, bytes.count >= minimumBytes,
+            path.depth == 0 || survey != nil || Self.isTextual(bytes)
+        else { return }
         decode(bytes, survey, path, toSource, report)
     }
 
@@ -110,6 +116,7 @@ final class ByteScanner {
             }
         }
         func list(_ run: Range<Int>) {
+            guard TextRuns.mayBeList(UnsafeRawBufferPointer(rebasing: bytes[run]), minimumBytes) else { return }
             decode(.hex, bits: 4, run, in: bytes, path, toSource, report) { Symbols.hex($0, into: $1, limit: $2) }
             decode(.decimal, bits: 8, run, in: bytes, path, toSource, report) {
                 Symbols.decimal($0, into: $1, limit: $2)
@@ -135,27 +142,15 @@ final class ByteScanner {
             TextRuns.forEach(in: bytes, of: CharacterClass.base64, minimum: base64Minimum, base64)
             TextRuns.forEach(in: bytes, of: CharacterClass.list, minimum: listMinimum, list)
         }
-        TextRuns.forEachWithEscapes(in: bytes, survey) { run in
-            decode(.escapes, bits: 8, run, in: bytes, path, toSource, report) {
-                Characters.escapes($0, into: $1, limit: $2)
-            }
-        }
-        TextRuns.forEachWithPairs(in: bytes, minimum: minimumBytes, survey) { run in
-            decode(.utf8, bits: 8, run, in: bytes, path, toSource, report) {
-                Characters.utf8($0, into: $1, limit: $2)
-            }
-            // A JSON string whose only escapes are `\"`, `\n` and the like.
-            if bytes[run].contains(UInt8(ascii: "\\")) {
-                decode(.escapes, bits: 8, run, in: bytes, path, toSource, report) {
-                    Characters.escapes($0, into: $1, limit: $2)
-                }
-            }
-        }
-        TextRuns.forEachUTF16(in: bytes, minimum: minimumBytes, survey) { run in
-            decode(.utf16, bits: 8, run, in: bytes, path, toSource, report) {
-                Characters.utf16($0, into: $1, limit: $2)
-            }
-        }
+        var (pairs, escapes, wide): ([Range<Int>], [Range<Int>], [Range<Int>]) = ([], [], [])
+        TextRuns.forEachWithPairs(in: bytes, minimum: minimumBytes, survey) { pairs.append($0) }
+        TextRuns.forEachWithEscapes(in: bytes, survey) { escapes.append($0) }
+        TextRuns.forEachUTF16(in: bytes, minimum: minimumBytes, survey) { wide.append($0) }
+        // JSON strings whose only escapes are `\"`, `\n` and the like.
+        escapes += pairs.filter { bytes[$0].contains(UInt8(ascii: "\\")) }
+        decode(.utf8, pairs, in: bytes, path, toSource, report) { Characters.utf8($0, into: $1, limit: $2) }
+        decode(.escapes, escapes, in: bytes, path, toSource, report) { Characters.escapes($0, into: $1, limit: $2) }
+        decode(.utf16, wide, in: bytes, path, toSource, report) { Characters.utf16($0, into: $1, limit: $2) }
     }
 
     /// Whether a row that was decoded looks like text, so that it is worth looking for text in it. A stray byte at its beginning
@@ -196,19 +191,91 @@ final class ByteScanner {
             examine(
                 decoded, nil, next,
                 { range in
-                    // Read once more, up to where it begins and to where it ends: what stands before its first symbol is not part of it.
-                    let first = phase + range.lowerBound * 8 / bits
-                    let last = phase + (range.upperBound * 8 + bits - 1) / bits
-                    let (before, begun, end) = Self.withSymbols(count + 8) { symbols in
-                        (
-                            read(text, symbols, first).consumed, read(text, symbols, first + 1).consumed,
-                            read(text, symbols, last).consumed
-                        )
-                    }
-                    let start = max(before, begun - encoding.symbolLength)
-                    return toSource(run.lowerBound + start..<run.lowerBound + max(start, end))
+                    let symbols = phase + range.lowerBound * 8 / bits..<phase + (range.upperBound * 8 + bits - 1) / bits
+                    let place = Self.place(of: symbols, in: text, encoding, read)
+                    return toSource(run.lowerBound + place.lowerBound..<run.lowerBound + place.upperBound)
                 }, report)
         }
+    }
+
+    /// Where symbols stand in their text. It is read once more, up to where they begin and to where they end: what stands before the first
+    /// is not part of it.
+    private static func place(
+        of symbols: Range<Int>, in text: UnsafeRawBufferPointer, _ encoding: Encoding, _ read: Reading
+    ) -> Range<Int> {
+        withSymbols(2 * text.count + 8) { scratch in
+            let before = read(text, scratch, symbols.lowerBound).consumed
+            let begun = read(text, scratch, symbols.lowerBound + 1).consumed
+            let start = max(before, begun - encoding.symbolLength)
+            return start..<max(start, read(text, scratch, symbols.upperBound).consumed)
+        }
+    }
+
+    // MARK: Many texts as one row
+
+    /// How long a row is that many texts are decoded to, in bytes.
+    private static let joinedBytes = 1 << 17
+    /// Stands between them: part of no text.
+    private static let separator: UInt8 = 0xff
+
+    /// One of many texts.
+    private struct Part {
+        let run: Range<Int>
+        /// What it was decoded to, in the row.
+        let decoded: Range<Int>
+    }
+
+    /// Decodes texts with a byte a symbol to one row, which can be surveyed where it is long enough.
+    private func decode(
+        _ encoding: Encoding, _ runs: [Range<Int>], in bytes: UnsafeRawBufferPointer, _ path: EncodingPath,
+        _ toSource: (Range<Int>) -> Range<Int>, _ report: (Hit) -> Void, _ read: Reading
+    ) {
+        guard !runs.isEmpty else { return }
+        let next = path.appending(encoding)
+        var parts: [Part] = []
+        var count = 0
+        /// Where a range of the row stands, from the text that it begins in to the one that it ends in.
+        func place(_ range: Range<Int>) -> Range<Int> {
+            func bound(_ place: Int, _ bound: KeyPath<Range<Int>, Int>) -> Int {
+                var rest = parts[...]
+                while rest.count > 1 {
+                    let middle = rest.startIndex + rest.count / 2
+                    rest = parts[middle].decoded.lowerBound <= place ? rest[middle...] : rest[..<middle]
+                }
+                guard let part = rest.first else { return bytes.count }
+                let symbol = min(max(place - part.decoded.lowerBound, 0), part.decoded.count - 1)
+                let text = UnsafeRawBufferPointer(rebasing: bytes[part.run])
+                return part.run.lowerBound + Self.place(of: symbol..<symbol + 1, in: text, encoding, read)[keyPath: bound]
+            }
+            let start = bound(range.lowerBound, \.lowerBound)
+            return toSource(start..<max(start, bound(range.upperBound - 1, \.upperBound)))
+        }
+        func finish() {
+            let row = UnsafeRawBufferPointer(start: scratch(path.depth, capacity: count).symbols, count: count)
+            if let survey = survey(row, depth: path.depth + 1, misalignment: 0) {
+                examine(row, survey, next, place, report)
+            } else {
+                for part in parts {
+                    let start = part.decoded.lowerBound
+                    examine(
+                        UnsafeRawBufferPointer(rebasing: row[part.decoded]), nil, next,
+                        { place(start + $0.lowerBound..<start + $0.upperBound) }, report)
+                }
+            }
+            parts.removeAll(keepingCapacity: true)
+            count = 0
+        }
+        for run in runs {
+            let text = UnsafeRawBufferPointer(rebasing: bytes[run])
+            if count > 0, count + text.count + 1 > Self.joinedBytes { finish() }
+            let symbols = scratch(path.depth, capacity: max(Self.joinedBytes, text.count + 1)).symbols + count
+            let decoded = read(text, symbols, .max).count
+            guard decoded >= minimumBytes else { continue }
+            parts.append(Part(run: run, decoded: count..<count + decoded))
+            symbols[decoded] = Self.separator
+            count += decoded + 1
+        }
+        if count > 0 { finish() }
     }
 
     private static func withSymbols<Result>(_ count: Int, _ body: (UnsafeMutablePointer<UInt8>) -> Result) -> Result {

@@ -159,7 +159,7 @@ extension Needle {
             Array(0...255), [0, 0, 0, 65, 0xc2, 0x80], Array("\\%xu07afAF".utf8) + [0xc3, 0x20],
             [0xc2, 0xc3, 0x80, 0xbf, 0xc0, 65],
             Array("abcXYZ019+/".utf8) + [0xff], Array("0123456789, x".utf8), [65, 0],
-            Array("%0aF\\u".utf8) + [0xff, 0],
+            Array("%0aF\\u".utf8) + [0xff, 0], Array("abcdefgXYZ\n \t".utf8),
         ]
         let surveyor = RowSurveyor(bytes: 1 << 14)
         var seen = Set<Int>()
@@ -180,7 +180,7 @@ extension Needle {
                 }
             }
         }
-        #expect(seen.count == 5, "each mark was there to be seen")
+        #expect(seen.count == 6, "each mark was there to be seen")
     }
 
     private static func expectedMarks(_ bytes: [UInt8], _ block: Int) -> [(Int, Bool)] {
@@ -194,18 +194,20 @@ extension Needle {
         }
         func isHex(_ byte: UInt8) -> Bool { CharacterClass.table[Int(byte)] & CharacterClass.hexDigit != 0 }
         func isPair(_ place: Int) -> Bool { bytes[place] & 0xfe == 0xc2 && bytes[place + 1] & 0xc0 == 0x80 }
-        func hasUTF8(_ block: Int) -> Bool {
-            groups(block, 8).contains {
-                $0.allSatisfy { bytes[$0] < 0x80 || isPair($0) || (isPair($0 - 1)) }
-            }
-        }
         let places = block * 64..<block * 64 + 64
         let hasEscape = places.contains { place in
             bytes[place] == UInt8(ascii: "\\")
                 ? "xu01234567".utf8.contains(bytes[place + 1])
                 : bytes[place] == UInt8(ascii: "%") && isHex(bytes[place + 1]) && isHex(bytes[place + 2])
         }
-        let hasPair = places.contains(where: isPair) && (block - 1...block + 1).contains(where: hasUTF8)
+        // Among 17 bytes that fit, or in a row of them that reaches a border of the block.
+        func fits(_ place: Int) -> Bool { bytes[place] < 0x80 || isPair(place) || isPair(place - 1) }
+        let hasPair = places.contains { place in
+            guard isPair(place) else { return false }
+            let start = (places.lowerBound...place).last { !fits($0) } ?? -1
+            let end = (place..<places.upperBound).first { !fits($0) } ?? bytes.count
+            return start < 0 || end == bytes.count || end - start > 17
+        }
         let hasUTF16 = groups(block, 8).contains { group in
             let zeros = [0, 1].map { half in group.count { $0 % 2 == half && bytes[$0] == 0 } }
             return (zeros[0] == 4 && zeros[1] <= 1) || (zeros[1] == 4 && zeros[0] <= 1)
@@ -215,6 +217,11 @@ extension Needle {
             (STRONGROOM_MARK_LIST, all(CharacterClass.list, 16)),
             (STRONGROOM_MARK_ESCAPE, hasEscape), (STRONGROOM_MARK_PAIR, hasPair),
             (STRONGROOM_MARK_UTF16, hasUTF16),
+            (
+                STRONGROOM_MARK_INDENTED,
+                all(CharacterClass.base64, 8)
+                    && places.contains { bytes[$0] == 0x0a && [0x20, 0x09].contains(bytes[$0 + 1]) }
+            ),
         ]
     }
 

@@ -108,7 +108,21 @@ enum TextRuns {
         return (hasUpper && hasLower, isBase32)
     }
 
-    /// How far back from a character that shows an encoding the text before it is taken with it, in bytes.
+    /// Whether a run may be a list of so many numbers: it has as many digits, and three that are different, as eight different bytes have. Rules
+    /// and white space have neither.
+    static func mayBeList(_ run: UnsafeRawBufferPointer, _ minimum: Int) -> Bool {
+        var count = 0
+        var seen: UInt16 = 0
+        for byte in run {
+            guard let value = Symbols.hexValue(byte) else { continue }
+            count += 1
+            seen |= 1 << UInt16(value)
+            if count >= minimum, seen.nonzeroBitCount >= 3 { return true }
+        }
+        return false
+    }
+
+    /// How far back from a character that shows an encoding the text before it is taken with it, and how far behind the last one, in bytes.
     private static let reach = 512
 
     /// Text with escapes that say numbers.
@@ -160,8 +174,16 @@ enum TextRuns {
                 }
             }
             var end = position
-            while end < bytes.count {
-                if bytes[end] < 0x80 { end += 1 } else if Characters.isPair(bytes, end) { end += 2 } else { break }
+            var last = position
+            while end < bytes.count, end - last < reach {
+                if bytes[end] < 0x80 {
+                    end += 1
+                } else if Characters.isPair(bytes, end) {
+                    last = end
+                    end += 2
+                } else {
+                    break
+                }
             }
             if end - start > minimum { body(start..<end) }
             covered = end
