@@ -196,7 +196,7 @@ STRONGROOM_KERNEL strongroom_block strongroom_read_block(const strongroom_loaded
     __m512i lacks = strongroom_lacks(loaded, block.here);
     block.text = _mm512_testn_epi64_mask(lacks, STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_TEXT));
     block.escapes =
-        _mm512_testn_epi8_mask(strongroom_lacks_escape(loaded, lacks, block.next), STRONGROOM_ALL(STRONGROOM_CLASS_ESCAPE));
+        _mm512_testn_epi8_mask(strongroom_lacks_escape(loaded, lacks, block.next), STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_ESCAPE));
     block.lacks_pair = strongroom_lacks_pair(block.here, block.next);
     block.utf16 = strongroom_may_be_utf16(block.here);
     return block;

@@ -53,7 +53,7 @@ public struct Scan: Sendable {
             finished.enter()
             let thread = Thread {
                 defer { finished.leave() }
-                let worker = Worker(collector, options)
+                let worker = Worker(queue, collector, options)
                 while failure.withLock({ $0 == nil }) {
                     do {
                         guard let piece = try queue.next() else { return }
@@ -76,11 +76,13 @@ public struct Scan: Sendable {
 
 /// What one thread does.
 private final class Worker {
+    private let queue: WorkQueue
     private let collector: Collector
     private let options: ScanOptions
     private let segments: SegmentScanner
 
-    init(_ collector: Collector, _ options: ScanOptions) {
+    init(_ queue: WorkQueue, _ collector: Collector, _ options: ScanOptions) {
+        self.queue = queue
         self.collector = collector
         self.options = options
         segments = SegmentScanner(collector)
@@ -88,7 +90,20 @@ private final class Worker {
 
     func take(_ piece: WorkPiece) throws {
         switch piece {
-        case .segment(let file, let range, let isStored): try scan(file, range, isStored: isStored)
+        case .file(let file, let isHeldToCiphertext):
+            let first = 0..<min(file.length, SegmentScanner.segmentBytes)
+            var isKnown = false
+            func add(_ kind: ArchiveKind?) {
+                isKnown = true
+                queue.add(restOf: file, kind, from: first.upperBound, isHeldToCiphertext: isHeldToCiphertext)
+            }
+            defer { if !isKnown { add(nil) } }
+            try scan(file, first) { read in
+                let kind = ArchiveKind(UnsafeRawBufferPointer(rebasing: read.prefix(ArchiveKind.headBytes)))
+                add(kind)
+                return kind == .stored
+            }
+        case .segment(let file, let range, let isStored): try scan(file, range) { _ in isStored }
         case .memory(let memory, let range): try scan(memory, range)
         case .archive(let file, let kind):
             try reading(file.artifact) {
@@ -117,17 +132,20 @@ private final class Worker {
         }
     }
 
-    private func scan(_ file: OpenedFile, _ range: Range<Int>, isStored: Bool) throws {
+    /// - Parameter isStored: is given what was read, and says whether that is of an archive whose entries stand in it as they are.
+    private func scan(
+        _ file: OpenedFile, _ range: Range<Int>, _ isStored: (UnsafeRawBufferPointer) -> Bool
+    ) throws {
         let start = max(0, range.lowerBound - SegmentScanner.margin)
         let end = min(file.length, range.upperBound + SegmentScanner.margin)
         let wanted = UnsafeMutableRawBufferPointer(rebasing: segments.buffer[..<(end - start)])
         try reading(file.artifact) {
             let count = try file.data.read(at: start, into: wanted)
             if start + count < range.upperBound { collector.add(.changed, file.artifact) }
+            let read = UnsafeRawBufferPointer(rebasing: wanted[..<count])
+            let isAligned = !isStored(read)
             let core = range.lowerBound - start..<max(range.lowerBound - start, min(count, range.upperBound - start))
-            try segments.scan(
-                UnsafeRawBufferPointer(rebasing: wanted[..<count]), at: start, core: core, file.artifact,
-                isAligned: !isStored)
+            try segments.scan(read, at: start, core: core, file.artifact, isAligned: isAligned)
         }
     }
 

@@ -7,7 +7,7 @@ final class RowSurveyor {
     /// Whether there are kernels for this processor. Where there are none, the scanner looks at everything in Swift.
     static let isAvailable = strongroom_has_kernels() != 0
     /// The shortest rows that are surveyed, in bytes.
-    static let minimumRowBytes = 4_096
+    static let minimumRowBytes = 512
     /// The shortest run of decoded bytes for which every mark is sure to be there.
     static let minimumBytes = 16
 

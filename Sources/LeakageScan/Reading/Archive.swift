@@ -22,7 +22,7 @@ enum ArchiveKind {
     private static let storing: [[UInt8]] = ["!<arch>\n", "070701", "070702", "070707"].map { Array($0.utf8) }
 
     /// What begins so; nil where it is not to be opened.
-    init?(_ head: [UInt8]) {
+    init?(_ head: UnsafeRawBufferPointer) {
         if Self.isGzip(head) || Self.isBzip2(head) || Self.compressions.contains(where: { head.starts(with: $0) }) {
             self = .compressed
         } else if Self.containers.contains(where: { head.starts(with: $0) }) {
@@ -38,16 +38,17 @@ enum ArchiveKind {
 
     /// RFC 1952: two bytes, the only method there is, flags of which three are reserved. Two bytes alone begin one random file in 65,536, which
     /// would then be told as an archive that cannot be read.
-    private static func isGzip(_ head: [UInt8]) -> Bool {
+    private static func isGzip(_ head: UnsafeRawBufferPointer) -> Bool {
         head.count >= 4 && head.starts(with: [0x1f, 0x8b, 8]) && head[3] & 0xe0 == 0
     }
 
     /// `BZh`, the size of blocks, and what a block or the end of all begins with.
-    private static func isBzip2(_ head: [UInt8]) -> Bool {
+    private static func isBzip2(_ head: UnsafeRawBufferPointer) -> Bool {
         guard head.count >= 10, head.starts(with: "BZh".utf8), (UInt8(ascii: "1")...UInt8(ascii: "9")).contains(head[3])
         else { return false }
-        return [[0x31, 0x41, 0x59, 0x26, 0x53, 0x59], [0x17, 0x72, 0x45, 0x38, 0x50, 0x90]].contains(
-            Array(head[4..<10]))
+        return [[0x31, 0x41, 0x59, 0x26, 0x53, 0x59], [0x17, 0x72, 0x45, 0x38, 0x50, 0x90]].contains {
+            head[4..<10].elementsEqual($0)
+        }
     }
 }
 
@@ -144,7 +145,7 @@ struct ArchiveScan {
             var head = [UInt8](repeating: 0, count: ArchiveKind.headBytes)
             let count = try head.withUnsafeMutableBytes { try entry.fill($0) }
             head.removeLast(head.count - count)
-            guard ArchiveKind(head) != nil else { return }
+            guard head.withUnsafeBytes({ ArchiveKind($0) }) != nil else { return }
             try StreamScan(segments: segments, options: options, allowance: allowance).run(
                 WatchedSource(entry, first: head) { _ in }, part, depth: depth + 1)
         }
@@ -187,7 +188,7 @@ struct StreamScan {
         // As much as is needed to tell what it is.
         var count = try source.fill(UnsafeMutableRawBufferPointer(rebasing: block[..<ArchiveKind.headBytes]))
         try stream.add(UnsafeRawBufferPointer(rebasing: block[..<count]))
-        let head = Array(block[..<min(count, ArchiveKind.headBytes)])
+        let head = UnsafeRawBufferPointer(rebasing: block[..<min(count, ArchiveKind.headBytes)])
         if let kind = ArchiveKind(head) {
             let watched = WatchedSource(source, first: Array(block[..<count])) { try stream.add($0) }
             try ArchiveScan(segments: segments, options: options, allowance: allowance).run(

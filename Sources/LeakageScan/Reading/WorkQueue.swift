@@ -7,7 +7,9 @@ import Synchronization
 import SystemPackage
 
 /// A piece of work for one thread.
-enum WorkPiece {
+enum WorkPiece: Sendable {
+    /// A file, of which nothing has been looked at.
+    case file(OpenedFile, isHeldToCiphertext: Bool)
     /// A part of a file; whether that is an archive whose entries stand in it as they are.
     case segment(OpenedFile, Range<Int>, isStored: Bool)
     /// The file again, as an archive.
@@ -32,13 +34,16 @@ final class OpenedFile: Sendable {
 }
 
 final class WorkQueue: Sendable {
-    /// Something that was met and is not taken apart yet.
-    private enum Pending {
+    /// Something that is not taken apart yet.
+    ///
+    /// Unchecked because of the readers of directories: one is in the queue, or out of it with the one thread that took it, never both.
+    private enum Pending: @unchecked Sendable {
         /// - isNamed: whether somebody named it, rather than a directory that it stands in.
         case path(FilePath, shown: String, isNamed: Bool)
         case directory(DirectoryReader, FilePath, shown: String)
-        /// - isStored: whether its entries stand in it as they are.
-        case file(OpenedFile, isStored: Bool, next: Int)
+        /// The rest of a file.
+        /// - isStored: whether it is an archive whose entries stand in it as they are.
+        case rest(OpenedFile, isStored: Bool, next: Int)
         case piece(WorkPiece)
         case memory(ProcessMemory, next: Int, offset: UInt)
         case storedArchive(FilePath, Artifact)
@@ -46,7 +51,8 @@ final class WorkQueue: Sendable {
 
     private struct State: ~Copyable {
         var pending: [Pending] = []
-        /// Archives whose entries stand in them as they are.
+        /// How many threads are taking something apart, of which more may come.
+        var threadsTakingApart = 0
         var storedArchives: [Pending] = []
     }
 
@@ -77,41 +83,109 @@ final class WorkQueue: Sendable {
         state = Mutex(State(pending: first))
     }
 
+    private enum Turn: Sendable {
+        case piece(WorkPiece)
+        case takeApart(Pending)
+        case wait
+        case end
+    }
+
     /// The next piece; nil where nothing is left.
     func next() throws -> WorkPiece? {
-        try state.withLock { state in
-            while let pending = state.pending.popLast() {
-                switch pending {
-                case .piece(let piece): return piece
-                case .path(let path, let shown, let isNamed): try take(path, shown, isNamed, &state)
-                case .directory(let reader, let path, let shown): try take(reader, path, shown, &state.pending)
-                case .storedArchive(let path, let artifact):
-                    do {
-                        return .archive(try OpenedFile(DataFile(path), artifact), .stored)
-                    } catch { collector.add(.unreadable, artifact) }
-                case .file(let file, let isStored, let start):
-                    let end = min(file.length, start + SegmentScanner.segmentBytes)
-                    if end < file.length { state.pending.append(.file(file, isStored: isStored, next: end)) }
-                    return .segment(file, start..<end, isStored: isStored)
-                case .memory(let memory, let index, let offset):
-                    guard index < memory.regions.count else { continue }
-                    let region = memory.regions[index]
-                    let start = region.lowerBound + offset
-                    let end = min(region.upperBound, start + UInt(SegmentScanner.segmentBytes))
-                    state.pending.append(
-                        end < region.upperBound
-                            ? .memory(memory, next: index, offset: end - region.lowerBound)
-                            : .memory(memory, next: index + 1, offset: 0))
-                    return .memory(memory, start..<end)
+        while true {
+            switch state.withLock({ state in turn(&state) }) {
+            case .piece(let piece): return piece
+            case .end: return nil
+            // Rare and short: another thread is reading a directory, or opening the last file.
+            case .wait: usleep(20)
+            case .takeApart(let pending):
+                // Files are opened and directories read while others go on.
+                var found: [Pending] = []
+                var piece: WorkPiece?
+                defer {
+                    let more = found
+                    // Of a file there is more once its first segment has been read.
+                    let isDone = if case .file? = piece { false } else { true }
+                    state.withLock { state in
+                        state.pending += more
+                        if isDone { state.threadsTakingApart -= 1 }
+                    }
                 }
+                piece = try takeApart(pending, &found)
+                if let piece { return piece }
             }
-            return nil
         }
+    }
+
+    private func turn(_ state: inout State) -> Turn {
+        while let pending = state.pending.popLast() {
+            switch pending {
+            case .piece(let piece): return .piece(piece)
+            case .path, .directory, .storedArchive:
+                state.threadsTakingApart += 1
+                return .takeApart(pending)
+            case .rest(let file, let isStored, let start):
+                let end = min(file.length, start + SegmentScanner.segmentBytes)
+                if end < file.length { state.pending.append(.rest(file, isStored: isStored, next: end)) }
+                return .piece(.segment(file, start..<end, isStored: isStored))
+            case .memory(let memory, let index, let offset):
+                guard index < memory.regions.count else { continue }
+                let region = memory.regions[index]
+                let start = region.lowerBound + offset
+                let end = min(region.upperBound, start + UInt(SegmentScanner.segmentBytes))
+                state.pending.append(
+                    end < region.upperBound
+                        ? .memory(memory, next: index, offset: end - region.lowerBound)
+                        : .memory(memory, next: index + 1, offset: 0))
+                return .piece(.memory(memory, start..<end))
+            }
+        }
+        return state.threadsTakingApart > 0 ? .wait : .end
+    }
+
+    /// What is to be done with a file, once its first segment has been read and shows what it is. It must be told of each file, whether
+    /// that could be read or not.
+    ///
+    /// - Parameter start: where its second segment begins.
+    func add(restOf file: OpenedFile, _ kind: ArchiveKind?, from start: Int, isHeldToCiphertext: Bool) {
+        state.withLock { state in
+            if isHeldToCiphertext { state.pending.append(.piece(.ciphertext(file))) }
+            switch kind {
+            case .stored: state.storedArchives.append(.storedArchive(file.data.path, file.artifact))
+            case let kind?: state.pending.append(.piece(.archive(file, kind)))
+            case nil: break
+            }
+            if start < file.length { state.pending.append(.rest(file, isStored: kind == .stored, next: start)) }
+            state.threadsTakingApart -= 1
+        }
+    }
+
+    /// What can be done once every other piece has been: archives whose bytes have been looked at are opened.
+    ///
+    /// - Returns: whether there is anything.
+    func takeStoredArchives() -> Bool {
+        state.withLock { state in
+            swap(&state.pending, &state.storedArchives)
+            return !state.pending.isEmpty
+        }
+    }
+
+    private func takeApart(_ pending: Pending, _ found: inout [Pending]) throws -> WorkPiece? {
+        switch pending {
+        case .path(let path, let shown, let isNamed): return try takeApart(path, shown, isNamed, &found)
+        case .directory(let reader, let path, let shown): try takeApart(reader, path, shown, &found)
+        case .storedArchive(let path, let artifact):
+            do {
+                return .archive(try OpenedFile(DataFile(path), artifact), .stored)
+            } catch { collector.add(.unreadable, artifact) }
+        case .rest, .piece, .memory: found.append(pending)
+        }
+        return nil
     }
 
     private static let namesAtOnce = 256
 
-    private func take(
+    private func takeApart(
         _ reader: DirectoryReader, _ path: FilePath, _ shown: String, _ pending: inout [Pending]
     ) throws {
         let found: [String]
@@ -132,54 +206,46 @@ final class WorkQueue: Sendable {
         }
     }
 
-    /// What can be done once every other piece has been: archives whose bytes have been looked at are opened.
-    ///
-    /// - Returns: whether there is anything.
-    func takeStoredArchives() -> Bool {
-        state.withLock { state in
-            swap(&state.pending, &state.storedArchives)
-            return !state.pending.isEmpty
-        }
-    }
-
-    private func take(_ path: FilePath, _ shown: String, _ isNamed: Bool, _ state: inout State) throws {
+    private func takeApart(
+        _ path: FilePath, _ shown: String, _ isNamed: Bool, _ pending: inout [Pending]
+    ) throws -> WorkPiece? {
         let artifact = Artifact(file: shown)
         var status = stat()
-        guard path.withPlatformString({ lstat($0, &status) }) == 0 else { return collector.add(.unreadable, artifact) }
+        guard path.withPlatformString({ lstat($0, &status) }) == 0 else {
+            collector.add(.unreadable, artifact)
+            return nil
+        }
         switch status.st_mode & S_IFMT {
         case S_IFDIR:
             do {
-                state.pending.append(.directory(try DirectoryReader(path), path, shown: shown))
+                pending.append(.directory(try DirectoryReader(path), path, shown: shown))
                 collector.count { $0.directories += 1 }
             } catch { collector.add(.unreadable, artifact) }
         case S_IFLNK:
             collector.count { $0.symbolicLinks += 1 }
             // Somebody who names a link means what it leads to, which is not looked at.
             if isNamed { collector.add(.notAFile, artifact) }
-        case S_IFREG: take(path, artifact, isNamed, &state)
+        case S_IFREG: return open(path, artifact, isNamed)
         default: collector.add(.notAFile, artifact)
         }
+        return nil
     }
 
-    private func take(_ path: FilePath, _ artifact: Artifact, _ isNamed: Bool, _ state: inout State) {
+    private func open(_ path: FilePath, _ artifact: Artifact, _ isNamed: Bool) -> WorkPiece? {
         do {
             let file = try OpenedFile(DataFile(path), artifact)
             collector.count { $0.files += 1 }
-            if let limit = options.maximumFileBytes, file.length > limit { return collector.add(.tooLarge, artifact) }
+            if let limit = options.maximumFileBytes, file.length > limit {
+                collector.add(.tooLarge, artifact)
+                return nil
+            }
             if try file.data.hasHoles() { collector.add(.sparse, artifact) }
-            guard file.length > 0 else { return }
-            if options.expectsCiphertext, isNamed || CiphertextCheck.isDatabase(path) {
-                state.pending.append(.piece(.ciphertext(file)))
-            }
-            switch ArchiveKind(try file.data.bytes(at: 0, count: ArchiveKind.headBytes)) {
-            case .stored:
-                state.storedArchives.append(.storedArchive(path, artifact))
-                state.pending.append(.file(file, isStored: true, next: 0))
-            case let kind?:
-                state.pending.append(.piece(.archive(file, kind)))
-                state.pending.append(.file(file, isStored: false, next: 0))
-            case nil: state.pending.append(.file(file, isStored: false, next: 0))
-            }
-        } catch { collector.add(.unreadable, artifact) }
+            guard file.length > 0 else { return nil }
+            return .file(
+                file, isHeldToCiphertext: options.expectsCiphertext && (isNamed || CiphertextCheck.isDatabase(path)))
+        } catch {
+            collector.add(.unreadable, artifact)
+            return nil
+        }
     }
 }
