@@ -54,6 +54,9 @@ enum {
     STRONGROOM_CLASS_LIST = 2,
     STRONGROOM_CLASS_TEXT = 4,
     STRONGROOM_CLASS_ESCAPE = 8,
+    STRONGROOM_CLASS_HEX = 16,
+    /* What follows a backslash in an escape that says a number: `x`, `u`, an octal digit. */
+    STRONGROOM_CLASS_ESCAPED = 32,
 };
 
 /* What ASCII characters are. Bytes from 128 on have no class. */
@@ -64,6 +67,8 @@ typedef struct {
     uint8_t lacks_behind[128];
     /* Six bits, for a digit of base64; 128 for every other character. */
     uint8_t base64_values[128];
+    /* Five bits, for a digit of base32 in either case. */
+    uint8_t base32_values[128];
     /* Three of eight bits each, for filters. */
     uint8_t filter_patterns[64];
 } strongroom_tables;
@@ -137,9 +142,11 @@ STRONGROOM_KERNEL __m512i strongroom_lacks(const strongroom_loaded *loaded, __m5
     return _mm512_ternarylogic_epi32(lacks, here, STRONGROOM_ALL(0x80), STRONGROOM_OR_BOTH);
 }
 
-/* Without STRONGROOM_CLASS_ESCAPE where an escape may begin, given the bytes behind each. */
+/* Zero where an escape may begin, given the bytes behind each. */
 STRONGROOM_KERNEL __m512i strongroom_lacks_escape(const strongroom_loaded *loaded, __m512i lacks, __m512i next) {
-    return _mm512_or_si512(lacks, _mm512_permutex2var_epi8(loaded->behind[0], next, loaded->behind[1]));
+    return _mm512_ternarylogic_epi32(
+        _mm512_permutex2var_epi8(loaded->behind[0], next, loaded->behind[1]), lacks, STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_ESCAPE),
+        STRONGROOM_OR_BOTH);
 }
 
 /* Zero where a character from U+0080 to U+00FF begins in UTF-8. */
@@ -184,9 +191,8 @@ STRONGROOM_KERNEL int strongroom_may_be_schedule(const uint8_t *at) {
 
 /* What the survey sees of a block. */
 typedef struct {
-    __m512i here, next, lacks_pair;
+    __m512i here, next, lacks_escape, lacks_pair;
     __mmask8 text, utf16;
-    __mmask64 escapes;
 } strongroom_block;
 
 STRONGROOM_KERNEL strongroom_block strongroom_read_block(const strongroom_loaded *loaded, const uint8_t *at) {
@@ -195,8 +201,7 @@ STRONGROOM_KERNEL strongroom_block strongroom_read_block(const strongroom_loaded
     block.next = _mm512_loadu_si512(at + 1);
     __m512i lacks = strongroom_lacks(loaded, block.here);
     block.text = _mm512_testn_epi64_mask(lacks, STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_TEXT));
-    block.escapes =
-        _mm512_testn_epi8_mask(strongroom_lacks_escape(loaded, lacks, block.next), STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_ESCAPE));
+    block.lacks_escape = strongroom_lacks_escape(loaded, lacks, block.next);
     block.lacks_pair = strongroom_lacks_pair(block.here, block.next);
     block.utf16 = strongroom_may_be_utf16(block.here);
     return block;
@@ -205,12 +210,13 @@ STRONGROOM_KERNEL strongroom_block strongroom_read_block(const strongroom_loaded
 /* Surveys groups of 192 bytes: writes, for each, what it may hold, and which of its windows may be a needle's. One byte behind the last group
    is read too; words of four bytes are aligned at `word` bytes behind where each begins.
 
-   Numbers of bytes of the filter are written down for some groups before any of them is read, because a processor does not read quickly what it
-   has just written as part of something longer. `volatile` keeps the compiler from reading them with instructions that take longer. */
+   Places in the filter are written down, read some groups later, and what was found there is compared some groups later still: a processor does
+   not read quickly what it has just written as part of something longer, or in shorter parts, and it can read places of one group while it
+   computes those of another. `volatile` keeps the compiler from reading them with instructions that take longer. */
 STRONGROOM_KERNEL void strongroom_survey(
     const uint8_t *bytes, size_t count, const strongroom_tables *tables, const strongroom_filter *filter, unsigned word,
     uint8_t *hints, uint16_t *windows) {
-    enum { GROUPS = 16, WINDOWS = STRONGROOM_GROUP_WINDOWS };
+    enum { LAG = 8, HELD = 4 * LAG, WINDOWS = STRONGROOM_GROUP_WINDOWS };
     const strongroom_loaded loaded = strongroom_load_tables(tables);
     const uint8_t *filter_bytes = filter->bytes;
     const __m512i patterns = _mm512_loadu_si512(tables->filter_patterns), multiplier = _mm512_set1_epi32((int)STRONGROOM_HASH_32);
@@ -224,17 +230,12 @@ STRONGROOM_KERNEL void strongroom_survey(
             else last_places[4 * window + byte] = (uint8_t)(place - 64);
         }
     const __m512i in_first = _mm512_loadu_si512(first_places), in_last = _mm512_loadu_si512(last_places);
-    uint32_t place[WINDOWS * GROUPS];
-    uint8_t wanted[WINDOWS * GROUPS], found[WINDOWS * GROUPS];
-    uint16_t is_window[GROUPS];
-    volatile const uint32_t *place_read = place;
-    volatile uint8_t *found_written = found;
-    memset(wanted, 0, sizeof wanted);
-    memset(is_window, 0, sizeof is_window);
-    for (size_t done = 0; done < count; done += GROUPS) {
-        const size_t groups = count - done < GROUPS ? count - done : GROUPS;
-        for (size_t group = 0; group < groups; group++) {
-            const uint8_t *at = bytes + STRONGROOM_GROUP_BYTES * (done + group);
+    uint32_t places[HELD][WINDOWS];
+    uint8_t wanted[HELD][WINDOWS], found[HELD][WINDOWS];
+    uint16_t is_window[HELD];
+    for (size_t step = 0; step < count + 2 * LAG; step++) {
+        if (step < count) {
+            const uint8_t *at = bytes + STRONGROOM_GROUP_BYTES * step;
             const strongroom_block first = strongroom_read_block(&loaded, at);
             const strongroom_block second = strongroom_read_block(&loaded, at + 64);
             const strongroom_block third = strongroom_read_block(&loaded, at + 128);
@@ -244,120 +245,122 @@ STRONGROOM_KERNEL void strongroom_survey(
                 0xfc00, _mm512_permutex2var_epi8(_mm512_xor_si512(first.here, first.next), in_first, middle),
                 _mm512_permutex2var_epi8(middle, in_last, _mm512_xor_si512(third.here, third.next)));
             __m512i hash = _mm512_mullo_epi32(window, multiplier);
-            is_window[group] = _mm512_test_epi32_mask(window, window);
-            _mm512_storeu_si512(place + WINDOWS * group, _mm512_srl_epi32(hash, to_byte));
+            is_window[step % HELD] = _mm512_test_epi32_mask(window, window);
+            _mm512_storeu_si512(places[step % HELD], _mm512_srl_epi32(hash, to_byte));
             _mm_storeu_si128(
-                (__m128i *)(wanted + WINDOWS * group),
+                (__m128i *)wanted[step % HELD],
                 _mm512_cvtepi32_epi8(_mm512_permutexvar_epi8(_mm512_srl_epi32(hash, to_pattern), patterns)));
 
             __mmask8 text = first.text | second.text | third.text, utf16 = first.utf16 | second.utf16 | third.utf16;
-            __mmask64 escapes = first.escapes | second.escapes | third.escapes;
+            __m512i escapes = _mm512_min_epu8(_mm512_min_epu8(first.lacks_escape, second.lacks_escape), third.lacks_escape);
             __m512i pairs = _mm512_min_epu8(_mm512_min_epu8(first.lacks_pair, second.lacks_pair), third.lacks_pair);
-            hints[done + group] = (uint8_t)(
-                (text != 0) * STRONGROOM_HINT_TEXT | (escapes != 0) * STRONGROOM_HINT_ESCAPE |
+            hints[step] = (uint8_t)(
+                (text != 0) * STRONGROOM_HINT_TEXT | (_mm512_testn_epi8_mask(escapes, escapes) != 0) * STRONGROOM_HINT_ESCAPE |
                 (_mm512_testn_epi8_mask(pairs, pairs) != 0) * STRONGROOM_HINT_PAIR | (utf16 != 0) * STRONGROOM_HINT_UTF16 |
                 strongroom_may_be_schedule(at + word) * STRONGROOM_HINT_SCHEDULE);
         }
-        for (size_t number = 0; number < WINDOWS * groups; number += 8) {
-            found_written[number] = filter_bytes[place_read[number]];
-            found_written[number + 1] = filter_bytes[place_read[number + 1]];
-            found_written[number + 2] = filter_bytes[place_read[number + 2]];
-            found_written[number + 3] = filter_bytes[place_read[number + 3]];
-            found_written[number + 4] = filter_bytes[place_read[number + 4]];
-            found_written[number + 5] = filter_bytes[place_read[number + 5]];
-            found_written[number + 6] = filter_bytes[place_read[number + 6]];
-            found_written[number + 7] = filter_bytes[place_read[number + 7]];
+        /* Before the first and behind the last there are places of groups that are none: they are looked up too, in vain. */
+        if (step >= LAG && step < count + LAG) {
+            volatile const uint32_t *place = places[(step - LAG) % HELD];
+            volatile uint8_t *to = found[(step - LAG) % HELD];
+            to[0] = filter_bytes[place[0]];
+            to[1] = filter_bytes[place[1]];
+            to[2] = filter_bytes[place[2]];
+            to[3] = filter_bytes[place[3]];
+            to[4] = filter_bytes[place[4]];
+            to[5] = filter_bytes[place[5]];
+            to[6] = filter_bytes[place[6]];
+            to[7] = filter_bytes[place[7]];
+            to[8] = filter_bytes[place[8]];
+            to[9] = filter_bytes[place[9]];
+            to[10] = filter_bytes[place[10]];
+            to[11] = filter_bytes[place[11]];
+            to[12] = filter_bytes[place[12]];
+            to[13] = filter_bytes[place[13]];
+            to[14] = filter_bytes[place[14]];
+            to[15] = filter_bytes[place[15]];
         }
-        for (size_t group = 0; group < groups; group++) {
-            __m128i pattern = _mm_loadu_si128((const __m128i *)(wanted + WINDOWS * group));
-            __m128i read = _mm_loadu_si128((const __m128i *)(found + WINDOWS * group));
-            windows[done + group] = _mm_cmpeq_epi8_mask(_mm_and_si128(read, pattern), pattern) & is_window[group];
+        if (step >= 2 * LAG) {
+            size_t held = (step - 2 * LAG) % HELD;
+            __m128i pattern = _mm_loadu_si128((const __m128i *)wanted[held]), read = _mm_loadu_si128((const __m128i *)found[held]);
+            windows[step - 2 * LAG] = _mm_cmpeq_epi8_mask(_mm_and_si128(read, pattern), pattern) & is_window[held];
         }
     }
 }
 
-static inline int strongroom_is_hex(uint8_t byte) {
-    return (byte >= '0' && byte <= '9') || ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'f');
-}
-
-/* Whether an escape that says a number may begin at one of these places of a block: the second byte of a percent escape may be one of a
-   backslash's, and the other way round. */
-static inline int strongroom_has_escape(const uint8_t *at, uint64_t places) {
-    for (; places; places &= places - 1) {
-        const uint8_t *place = at + __builtin_ctzll(places);
-        if (place[0] == '%' ? strongroom_is_hex(place[1]) && strongroom_is_hex(place[2])
-                            : place[1] == 'x' || place[1] == 'u' || (place[1] & 0xf8) == '0')
-            return 1;
-    }
-    return 0;
-}
-
-/* Whether a character from U+0080 to U+00FF stands in a block in at least 17 bytes of characters below U+0100; what stands on either side of
+/* Which bytes of a block are characters below U+0100 in a row of 17 bytes or more that has one from U+0080 on; what stands on either side of
    the block may be such characters. One byte before the block is read too. */
-STRONGROOM_KERNEL int strongroom_has_pair(const uint8_t *at) {
+STRONGROOM_KERNEL uint8_t strongroom_mark_pairs(const uint8_t *at) {
     __m512i here = _mm512_loadu_si512(at), lacks = strongroom_lacks_pair(here, _mm512_loadu_si512(at + 1));
     uint64_t pairs = _mm512_testn_epi8_mask(lacks, lacks);
-    if (!pairs) return 0;
     uint64_t begun_before = (at[-1] & 0xfe) == 0xc2 && (at[0] & 0xc0) == 0x80;
     uint64_t fits = ~(uint64_t)_mm512_movepi8_mask(here) | pairs | pairs << 1 | begun_before;
     /* Where so many bytes begin that fit, and then every place among them. */
-    uint64_t long_enough = fits;
-    for (int length = 1; length < 17;) {
-        int step = 17 - length < length ? 17 - length : length;
-        long_enough &= long_enough >> step | ~(~(uint64_t)0 >> step);
-        length += step;
-    }
-    for (int length = 1; length < 17;) {
-        int step = 17 - length < length ? 17 - length : length;
-        long_enough |= long_enough << step;
-        length += step;
-    }
+    uint64_t rows = fits;
+    rows &= rows >> 1 | 1ull << 63;
+    rows &= rows >> 2 | 3ull << 62;
+    rows &= rows >> 4 | 15ull << 60;
+    rows &= rows >> 8 | 255ull << 56;
+    rows &= rows >> 1 | 1ull << 63;
+    rows |= rows << 1;
+    rows |= rows << 2;
+    rows |= rows << 4;
+    rows |= rows << 8;
+    rows |= rows << 1;
     uint64_t from_before = fits & ~(fits + 1);
-    return (pairs & (long_enough | from_before)) != 0;
+    return ((pairs & (rows | from_before)) != 0) * STRONGROOM_MARK_PAIR;
 }
 
-/* Marks a block of a group that has hints, and writes down which of its bytes are base64 where there is text. */
-STRONGROOM_KERNEL uint8_t strongroom_mark_block(
-    const uint8_t *at, const strongroom_loaded *loaded, uint8_t hints, uint64_t *base64) {
+/* Says what text a block holds, and writes down which of its bytes are base64. */
+STRONGROOM_KERNEL uint8_t strongroom_mark_text(const strongroom_loaded *loaded, const uint8_t *at, uint64_t *base64) {
+    __m512i here = _mm512_loadu_si512(at), next = _mm512_loadu_si512(at + 1), lacks = strongroom_lacks(loaded, here);
+    const __m512i no_base64 = STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_BASE64);
+    unsigned list = _mm512_testn_epi64_mask(lacks, STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_LIST));
+    uint64_t blanks = _mm512_cmpeq_epi8_mask(next, STRONGROOM_ALL(' ')) | _mm512_cmpeq_epi8_mask(next, STRONGROOM_ALL('\t'));
+    *base64 = _mm512_testn_epi8_mask(lacks, no_base64);
+    uint8_t is_base64 = _mm512_testn_epi64_mask(lacks, no_base64) != 0;
+    uint8_t is_indented = (_mm512_cmpeq_epi8_mask(here, STRONGROOM_ALL('\n')) & blanks) != 0;
+    return is_base64 * STRONGROOM_MARK_BASE64 | (is_base64 & is_indented) * STRONGROOM_MARK_INDENTED |
+           ((list & list >> 1 & 0x55) != 0) * STRONGROOM_MARK_LIST;
+}
+
+/* Two hex digits have to follow a per cent sign; `x`, `u` or an octal digit a backslash. Two bytes behind the block are read too. */
+STRONGROOM_KERNEL uint8_t strongroom_mark_escapes(const strongroom_loaded *loaded, const uint8_t *at) {
+    __m512i here = _mm512_loadu_si512(at), next = _mm512_loadu_si512(at + 1);
+    __m512i behind = strongroom_lacks(loaded, next), far_behind = strongroom_lacks(loaded, _mm512_loadu_si512(at + 2));
+    __mmask64 percent = _mm512_mask_cmpeq_epi8_mask(
+        _mm512_testn_epi8_mask(_mm512_or_si512(behind, far_behind), STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_HEX)), here, STRONGROOM_ALL('%'));
+    __mmask64 backslash = _mm512_mask_cmpeq_epi8_mask(
+        _mm512_testn_epi8_mask(behind, STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_ESCAPED)), here, STRONGROOM_ALL('\\'));
+    return ((percent | backslash) != 0) * STRONGROOM_MARK_ESCAPE;
+}
+
+STRONGROOM_KERNEL uint8_t strongroom_mark_utf16(const uint8_t *at) {
     __m512i here = _mm512_loadu_si512(at);
-    uint8_t mark = 0;
-    if (hints & (STRONGROOM_HINT_TEXT | STRONGROOM_HINT_ESCAPE)) {
-        __m512i lacks = strongroom_lacks(loaded, here), next = _mm512_loadu_si512(at + 1);
-        if (hints & STRONGROOM_HINT_TEXT) {
-            const __m512i no_base64 = STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_BASE64);
-            unsigned list = _mm512_testn_epi64_mask(lacks, STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_LIST));
-            if (list & list >> 1 & 0x55) mark |= STRONGROOM_MARK_LIST;
-            *base64 = _mm512_testn_epi8_mask(lacks, no_base64);
-            if (_mm512_testn_epi64_mask(lacks, no_base64)) {
-                uint64_t blanks = _mm512_cmpeq_epi8_mask(next, STRONGROOM_ALL(' ')) | _mm512_cmpeq_epi8_mask(next, STRONGROOM_ALL('\t'));
-                mark |= STRONGROOM_MARK_BASE64;
-                if (_mm512_cmpeq_epi8_mask(here, STRONGROOM_ALL('\n')) & blanks) mark |= STRONGROOM_MARK_INDENTED;
-            }
-        }
-        if (hints & STRONGROOM_HINT_ESCAPE) {
-            uint64_t escapes = _mm512_testn_epi8_mask(
-                strongroom_lacks_escape(loaded, lacks, next), STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_ESCAPE));
-            if (strongroom_has_escape(at, escapes)) mark |= STRONGROOM_MARK_ESCAPE;
-        }
-    }
-    if (hints & STRONGROOM_HINT_PAIR && strongroom_has_pair(at)) mark |= STRONGROOM_MARK_PAIR;
-    /* Eight times four characters. */
-    if (hints & STRONGROOM_HINT_UTF16 && strongroom_three_of_four(_mm512_test_epi16_mask(here, here)) &
-                                             _pdep_u32(strongroom_may_be_utf16(here), 0x11111111u))
-        mark |= STRONGROOM_MARK_UTF16;
-    return mark;
+    uint32_t enough = strongroom_three_of_four(_mm512_test_epi16_mask(here, here));
+    return ((enough & _pdep_u32(strongroom_may_be_utf16(here), 0x11111111u)) != 0) * STRONGROOM_MARK_UTF16;
 }
 
-/* Marks the blocks of every group that has a hint, and no others. A byte before the first group and behind the last is read too. */
+/* Marks the blocks of every group that has a hint, and no others. A byte before the first group and two behind the last are read too. Kind by
+   kind, because a processor guesses badly which hints the next group has. */
 STRONGROOM_KERNEL void strongroom_mark_groups(
     const uint8_t *bytes, size_t count, const strongroom_tables *tables, const uint8_t *hints, uint8_t *marks, uint64_t *base64) {
-    const uint8_t wanted = STRONGROOM_HINT_TEXT | STRONGROOM_HINT_ESCAPE | STRONGROOM_HINT_PAIR | STRONGROOM_HINT_UTF16;
     const strongroom_loaded loaded = strongroom_load_tables(tables);
     memset(marks, 0, 3 * count);
-    for (size_t group = 0; group < count; group++)
-        if (hints[group] & wanted)
-            for (size_t block = 3 * group; block < 3 * group + 3; block++)
-                marks[block] = strongroom_mark_block(bytes + 64 * block, &loaded, hints[group], base64 + block);
+    for (size_t done = 0; done < count; done += 64) {
+        __mmask64 there = count - done < 64 ? ((__mmask64)1 << (count - done)) - 1 : ~(__mmask64)0;
+        __m512i here = _mm512_maskz_loadu_epi8(there, hints + done);
+#define STRONGROOM_FOR_EACH(hint, body) \
+    for (uint64_t groups = _mm512_test_epi8_mask(here, STRONGROOM_ALL(hint)); groups; groups &= groups - 1) { \
+        size_t first = 3 * (done + (size_t)__builtin_ctzll(groups)); \
+        for (size_t block = first; block < first + 3; block++) marks[block] |= body; \
+    }
+        STRONGROOM_FOR_EACH(STRONGROOM_HINT_TEXT, strongroom_mark_text(&loaded, bytes + 64 * block, base64 + block))
+        STRONGROOM_FOR_EACH(STRONGROOM_HINT_ESCAPE, strongroom_mark_escapes(&loaded, bytes + 64 * block))
+        STRONGROOM_FOR_EACH(STRONGROOM_HINT_PAIR, strongroom_mark_pairs(bytes + 64 * block))
+        STRONGROOM_FOR_EACH(STRONGROOM_HINT_UTF16, strongroom_mark_utf16(bytes + 64 * block))
+#undef STRONGROOM_FOR_EACH
+    }
 }
 
 /* Whether a mask has so many ones in a row, `before` of which may stand before it; how many it ends with is written down. */
@@ -378,81 +381,152 @@ static inline int strongroom_has_ones(uint64_t mask, unsigned wanted, unsigned *
     return has || rows;
 }
 
-/* Whether digits of base64 have a window that may be a needle's. */
-STRONGROOM_KERNEL int strongroom_has_base64_window(
-    const uint8_t *digits, size_t count, const strongroom_tables *tables, const strongroom_filter *filter) {
-    for (size_t done = 0; done + 12 <= count; done += 64) {
+/* Whether eight windows, of which some are wanted, may be a needle's. */
+STRONGROOM_KERNEL int strongroom_filter_has_any(
+    const strongroom_filter *filter, const strongroom_tables *tables, __m512i windows, __mmask8 wanted) {
+    __m512i hash = _mm512_mullo_epi64(windows, _mm512_set1_epi64((long long)STRONGROOM_HASH_64));
+    __m512i place = _mm512_srl_epi64(hash, _mm_cvtsi32_si128((int)(64 - filter->bits)));
+    __m512i number = _mm512_srl_epi64(hash, _mm_cvtsi32_si128((int)(58 - filter->bits)));
+    __m128i pattern = _mm512_cvtepi64_epi8(_mm512_permutexvar_epi8(number, _mm512_loadu_si512(tables->filter_patterns)));
+    const uint8_t *bytes = filter->bytes;
+    __m128i low = _mm512_castsi512_si128(place), second = _mm512_extracti32x4_epi32(place, 1);
+    __m128i third = _mm512_extracti32x4_epi32(place, 2), high = _mm512_extracti32x4_epi32(place, 3);
+    uint64_t read = (uint64_t)bytes[_mm_cvtsi128_si64(low)] | (uint64_t)bytes[_mm_extract_epi64(low, 1)] << 8 |
+                    (uint64_t)bytes[_mm_cvtsi128_si64(second)] << 16 | (uint64_t)bytes[_mm_extract_epi64(second, 1)] << 24 |
+                    (uint64_t)bytes[_mm_cvtsi128_si64(third)] << 32 | (uint64_t)bytes[_mm_extract_epi64(third, 1)] << 40 |
+                    (uint64_t)bytes[_mm_cvtsi128_si64(high)] << 48 | (uint64_t)bytes[_mm_extract_epi64(high, 1)] << 56;
+    __m128i found = _mm_cvtsi64_si128((long long)read);
+    wanted &= (__mmask8)_mm_cmpeq_epi8_mask(_mm_and_si128(found, pattern), pattern);
+    if (!wanted) return 0;
+    uint64_t known[8];
+    _mm512_storeu_si512(known, windows);
+    for (; wanted; wanted &= wanted - 1)
+        if (strongroom_filter_has_64(filter, tables, known[__builtin_ctz(wanted)], STRONGROOM_SECOND_HASH_64)) return 1;
+    return 0;
+}
+
+/* The first so many bits, up to 64. */
+static inline uint64_t strongroom_first_bits(size_t count) { return count < 64 ? ((uint64_t)1 << count) - 1 : ~(uint64_t)0; }
+
+/* Whether digits have a window that may be a needle's: eight differences of digits that stand so far apart. */
+STRONGROOM_KERNEL int strongroom_has_digit_window(
+    const uint8_t *digits, size_t count, size_t distance, const strongroom_tables *tables, const strongroom_filter *filter) {
+    for (size_t done = 0; done + 8 + distance <= count; done += 64) {
         size_t rest = count - done;
-        __mmask64 there = rest < 64 ? ((__mmask64)1 << rest) - 1 : ~(__mmask64)0;
-        __mmask64 there_behind = rest < 68 ? ((__mmask64)1 << (rest - 4)) - 1 : ~(__mmask64)0;
-        uint64_t windows[8];
-        _mm512_storeu_si512(
-            windows, _mm512_xor_si512(
-                         _mm512_maskz_loadu_epi8(there, digits + done), _mm512_maskz_loadu_epi8(there_behind, digits + done + 4)));
-        size_t wanted = (rest - 12) / 8 + 1;
-        for (size_t number = 0; number < wanted && number < 8; number++)
-            if (strongroom_filter_has_64(filter, tables, windows[number], STRONGROOM_HASH_64) &&
-                strongroom_filter_has_64(filter, tables, windows[number], STRONGROOM_SECOND_HASH_64))
-                return 1;
+        __m512i windows = _mm512_xor_si512(
+            _mm512_maskz_loadu_epi8(strongroom_first_bits(rest), digits + done),
+            _mm512_maskz_loadu_epi8(strongroom_first_bits(rest - distance), digits + done + distance));
+        if (strongroom_filter_has_any(filter, tables, windows, (__mmask8)strongroom_first_bits((rest - distance) / 8))) return 1;
     }
     return 0;
 }
 
-/* Whether what the first 64 digits of base64 say may be text, of which one byte in eight may be something else, at one of the four phases.
+/* Whether what 64 digits of base64 or fewer say may be text, of which one byte in eight may be something else, at one of the four phases.
 
    The uppermost bit of a byte of text is zero. It is the sixth bit of the first digit of four, the fourth of the second, the second of the
    third. The byte at the last digit is not whole. */
-STRONGROOM_KERNEL int strongroom_base64_may_be_text(const uint8_t *digits, size_t count) {
-    __mmask64 there = count < 64 ? ((__mmask64)1 << count) - 1 : ~(__mmask64)0;
-    __m512i here = _mm512_maskz_loadu_epi8(there, digits);
-    uint64_t sixth = _mm512_test_epi8_mask(here, STRONGROOM_ALL(32)), fourth = _mm512_test_epi8_mask(here, STRONGROOM_ALL(8));
-    uint64_t second = _mm512_test_epi8_mask(here, STRONGROOM_ALL(2)), whole = there >> 1;
+STRONGROOM_KERNEL int strongroom_base64_may_be_text(__m512i digits, size_t count, size_t of) {
+    uint64_t sixth = _mm512_test_epi8_mask(digits, STRONGROOM_ALL(32)), fourth = _mm512_test_epi8_mask(digits, STRONGROOM_ALL(8));
+    uint64_t second = _mm512_test_epi8_mask(digits, STRONGROOM_ALL(2)), whole = strongroom_first_bits(count) >> 1;
+    int may_be = 0;
     for (unsigned phase = 0; phase < 4; phase++) {
         uint64_t firsts = 0x1111111111111111u << phase;
         uint64_t others = ((sixth & firsts) | (fourth & firsts << 1) | (second & firsts << 2)) & whole;
-        size_t bytes = count > phase ? (count - phase) * 6 / 8 : 0;
-        if (__builtin_popcountll(others) * 8u <= (bytes < 64 ? bytes : 64)) return 1;
+        size_t bytes = (of - phase) * 6 / 8;
+        may_be |= (size_t)__builtin_popcountll(others) * 8 <= (bytes < 64 ? bytes : 64);
+    }
+    return may_be;
+}
+
+/* The same of base32, whose digits have five bits, at one of eight phases. */
+STRONGROOM_KERNEL int strongroom_base32_may_be_text(__m512i digits, size_t count, size_t of) {
+    uint64_t bits[5], whole = strongroom_first_bits(count) >> 1;
+    for (int bit = 0; bit < 5; bit++) bits[bit] = _mm512_test_epi8_mask(digits, STRONGROOM_ALL(1 << bit));
+    for (unsigned phase = 0; phase < 8; phase++) {
+        uint64_t firsts = 0x0101010101010101u << phase;
+        uint64_t others = ((bits[4] & firsts) | (bits[1] & firsts << 1) | (bits[3] & firsts << 3) | (bits[0] & firsts << 4) |
+                           (bits[2] & firsts << 6)) & whole;
+        size_t bytes = (of - phase) * 5 / 8;
+        if ((size_t)__builtin_popcountll(others) * 8 <= (bytes < 64 ? bytes : 64)) return 1;
     }
     return 0;
 }
 
-/* Whether what a run of base64 text may say has to be looked at: bytes with a window that may be a needle's, text, or base32 of so many
-   digits. Of a run that is very long, or has a backslash, that is not told. */
+enum { STRONGROOM_LONGEST_RUN = 4096 };
+
+/* The digits of a run, everything else left out.
+
+   Returns how many there are. Up to 64 bytes more are written. */
+STRONGROOM_KERNEL size_t strongroom_write_digits(
+    const uint8_t *run, size_t length, const uint8_t values[128], uint8_t digits[STRONGROOM_LONGEST_RUN + 64]) {
+    size_t count = 0;
+    for (size_t done = 0; done < length; done += 64) {
+        uint64_t there = strongroom_first_bits(length - done);
+        __m512i read = _mm512_permutex2var_epi8(
+            _mm512_loadu_si512(values), _mm512_maskz_loadu_epi8(there, run + done), _mm512_loadu_si512(values + 64));
+        there &= ~(uint64_t)_mm512_movepi8_mask(read);
+        _mm512_storeu_si512(digits + count, _mm512_maskz_compress_epi8(there, read));
+        count += (size_t)__builtin_popcountll(there);
+    }
+    return count;
+}
+
+/* Whether a run may be base32 that is worth a look. */
+STRONGROOM_KERNEL __attribute__((noinline)) int strongroom_base32_is_worth_a_look(
+    const uint8_t *run, size_t length, const strongroom_tables *tables, const strongroom_filter *filter, unsigned minimum) {
+    uint8_t digits[STRONGROOM_LONGEST_RUN + 64];
+    size_t count = strongroom_write_digits(run, length, tables->base32_values, digits);
+    return count >= minimum && (strongroom_has_digit_window(digits, count, 8, tables, filter) ||
+                                strongroom_base32_may_be_text(_mm512_loadu_si512(digits), count < 64 ? count : 64, count));
+}
+
+/* Whether a run that is long, or has line ends in it, may be base64 that is worth a look. */
+STRONGROOM_KERNEL __attribute__((noinline)) int strongroom_long_base64_is_worth_a_look(
+    const uint8_t *run, size_t length, const strongroom_tables *tables, const strongroom_filter *filter) {
+    uint8_t digits[STRONGROOM_LONGEST_RUN + 64];
+    size_t count = strongroom_write_digits(run, length, tables->base64_values, digits);
+    return count >= STRONGROOM_BASE64_MINIMUM &&
+           (strongroom_has_digit_window(digits, count, 4, tables, filter) ||
+            strongroom_base64_may_be_text(_mm512_loadu_si512(digits), count < 64 ? count : 64, count));
+}
+
+/* Whether what a run of base64 text may say has to be looked at: bytes with a window that may be a needle's, or text; the same of base32. Of a
+   run that is very long, or has a backslash, that is not told. */
 STRONGROOM_KERNEL int strongroom_base64_is_worth_a_look(
     const uint8_t *run, size_t length, const strongroom_tables *tables, const strongroom_filter *filter, unsigned base32_minimum) {
-    enum { CAPACITY = 4096 };
-    if (length > CAPACITY) return 1;
-    /* The digits, line ends left out. What is written goes up to 64 bytes further. */
-    uint8_t digits[CAPACITY + 64];
-    size_t count = 0;
+    if (length > STRONGROOM_LONGEST_RUN) return 1;
     const __m512i low_values = _mm512_loadu_si512(tables->base64_values), high_values = _mm512_loadu_si512(tables->base64_values + 64);
-    uint64_t all_upper = 0, all_lower = 0;
+    uint64_t all_upper = 0, all_lower = 0, all_others = 0, backslashes = 0;
     unsigned upper_before = 0, lower_before = 0;
+    int may_be_base32 = 0;
+    __m512i digits = _mm512_setzero_si512();
     for (size_t done = 0; done < length; done += 64) {
-        __mmask64 there = length - done < 64 ? ((__mmask64)1 << (length - done)) - 1 : ~(__mmask64)0;
+        __mmask64 there = strongroom_first_bits(length - done);
         __m512i here = _mm512_maskz_loadu_epi8(there, run + done);
-        __m512i values = _mm512_permutex2var_epi8(low_values, here, high_values);
-        uint64_t others = _mm512_movepi8_mask(values) & there;
+        digits = _mm512_permutex2var_epi8(low_values, here, high_values);
+        uint64_t others = _mm512_movepi8_mask(digits) & there;
         uint64_t upper = _mm512_cmplt_epu8_mask(_mm512_sub_epi8(here, STRONGROOM_ALL('A')), STRONGROOM_ALL(26));
         uint64_t lower = _mm512_cmplt_epu8_mask(_mm512_sub_epi8(here, STRONGROOM_ALL('a')), STRONGROOM_ALL(26));
         uint64_t either = _mm512_cmplt_epu8_mask(_mm512_sub_epi8(here, STRONGROOM_ALL('2')), STRONGROOM_ALL(6));
         /* Line ends and hyphens do not end base32. */
         either |= others | _mm512_mask_cmpeq_epi8_mask(there, here, STRONGROOM_ALL('-'));
-        if (strongroom_has_ones(upper | either, base32_minimum, &upper_before) ||
-            strongroom_has_ones(lower | either, base32_minimum, &lower_before))
-            return 1;
+        may_be_base32 |= strongroom_has_ones(upper | either, base32_minimum, &upper_before);
+        may_be_base32 |= strongroom_has_ones(lower | either, base32_minimum, &lower_before);
         all_upper |= upper;
         all_lower |= lower;
-        if (others) {
-            if (_mm512_mask_cmpeq_epi8_mask(others, here, STRONGROOM_ALL('\\'))) return 1;
-            values = _mm512_maskz_compress_epi8(there & ~others, values);
-        }
-        _mm512_storeu_si512(digits + count, values);
-        count += (size_t)__builtin_popcountll(there & ~others);
+        all_others |= others;
+        backslashes |= _mm512_cmpeq_epi8_mask(here, STRONGROOM_ALL('\\'));
     }
+    if (backslashes) return 1;
+    if (may_be_base32 && strongroom_base32_is_worth_a_look(run, length, tables, filter, base32_minimum)) return 1;
     /* Base64 of random bytes has letters in both cases: see TextRuns.mayBe. */
-    return all_upper && all_lower &&
-           (strongroom_has_base64_window(digits, count, tables, filter) || strongroom_base64_may_be_text(digits, count));
+    if (!all_upper || !all_lower) return 0;
+    if (all_others || length > 64) return strongroom_long_base64_is_worth_a_look(run, length, tables, filter);
+    __m512i behind = _mm512_permutex2var_epi8(
+        low_values, _mm512_maskz_loadu_epi8(strongroom_first_bits(length - 4), run + 4), high_values);
+    return strongroom_filter_has_any(
+               filter, tables, _mm512_xor_si512(digits, behind), (__mmask8)strongroom_first_bits((length - 4) / 8)) ||
+           strongroom_base64_may_be_text(digits, length, length);
 }
 
 static inline int strongroom_is_base64(const strongroom_tables *tables, uint8_t byte) {

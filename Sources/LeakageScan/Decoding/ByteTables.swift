@@ -20,14 +20,17 @@ enum ByteTables {
                 | lacks(known & CharacterClass.list != 0, STRONGROOM_CLASS_LIST)
                 | lacks(known & CharacterClass.text != 0, STRONGROOM_CLASS_TEXT)
                 | lacks("\\%".utf8.contains(byte), STRONGROOM_CLASS_ESCAPE)
+                | lacks(known & CharacterClass.hexDigit != 0, STRONGROOM_CLASS_HEX)
+                | lacks("xu01234567".utf8.contains(byte), STRONGROOM_CLASS_ESCAPED)
         }
         let behind = ascii.map { byte in
             let isHex = CharacterClass.table[Int(byte)] & CharacterClass.hexDigit != 0
             return lacks(isHex || "xu".utf8.contains(byte), STRONGROOM_CLASS_ESCAPE)
         }
-        let values = ascii.map { Symbols.base64Value($0) ?? 128 }
+        let base64 = ascii.map { Symbols.base64Value($0) ?? 128 }
+        let base32 = ascii.map { Symbols.base32Value($0) ?? 128 }
         var made = strongroom_tables()
-        withUnsafeMutableBytes(of: &made) { $0.copyBytes(from: classes + behind + values + filterPatterns) }
+        withUnsafeMutableBytes(of: &made) { $0.copyBytes(from: classes + behind + base64 + base32 + filterPatterns) }
         return made
     }()
 }

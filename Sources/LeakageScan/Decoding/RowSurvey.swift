@@ -20,9 +20,9 @@ final class RowSurveyor {
     /// - Parameter bytes: the longest row.
     init(bytes: Int) {
         capacity = bytes / RowSurvey.blockBytes + 1
-        hints = .allocate(capacity: capacity)
-        windows = .allocate(capacity: capacity)
-        // Eight more, so that eight marks can be read at each.
+        // Eight more, so that eight can be read at each.
+        hints = .allocate(capacity: capacity + 8)
+        windows = .allocate(capacity: capacity + 8)
         marks = .allocate(capacity: capacity + 8)
         base64 = .allocate(capacity: capacity)
     }
@@ -64,6 +64,8 @@ final class RowSurveyor {
                 base64[block] = Self.base64(row, block)
             }
         }
+        (hints + groups).update(repeating: 0, count: 8)
+        (windows + groups).update(repeating: 0, count: 8)
         (marks + count).update(repeating: 0, count: 8)
         return RowSurvey(
             row: row, count: count, blocks: blocks, groups: groups, word: word, hints: hints, windows: windows,
@@ -124,12 +126,14 @@ struct RowSurvey {
 
     /// Where each window begins that may be a needle's.
     @inline(__always) func forEachWindow(_ body: (Int) -> Void) {
-        for group in 0..<groups {
-            var here = windows[group]
+        // Four groups at a time, of which most have none.
+        for first in stride(from: 0, to: groups, by: 4) {
+            var here = UnsafeRawPointer(windows + first).loadUnaligned(as: UInt64.self)
             while here != 0 {
+                let window = here.trailingZeroBitCount
                 body(
-                    Self.firstGroup &+ group &* Self.groupBytes &+ here.trailingZeroBitCount
-                        &* STRONGROOM_WINDOW_STRIDE)
+                    Self.firstGroup &+ (first &+ window / STRONGROOM_GROUP_WINDOWS) &* Self.groupBytes
+                        &+ window % STRONGROOM_GROUP_WINDOWS &* STRONGROOM_WINDOW_STRIDE)
                 here &= here &- 1
             }
         }
@@ -137,7 +141,16 @@ struct RowSurvey {
 
     /// Each place, of two a group, that may lie within a schedule of an AES-256 key.
     @inline(__always) func forEachSchedulePlace(_ body: (Int) -> Void) {
-        for group in 0..<groups where hints[group] & UInt8(STRONGROOM_HINT_SCHEDULE) != 0 {
+        let wanted = UInt64(STRONGROOM_HINT_SCHEDULE) &* 0x0101_0101_0101_0101
+        var group = 0
+        while group < groups {
+            let eight = UnsafeRawPointer(hints + group).loadUnaligned(as: UInt64.self) & wanted
+            guard eight != 0 else {
+                group &+= 8
+                continue
+            }
+            group &+= eight.trailingZeroBitCount >> 3
+            defer { group &+= 1 }
             let first = Self.firstGroup + group * Self.groupBytes + word
             body(first)
             body(first + STRONGROOM_SCHEDULE_STRIDE)
@@ -150,7 +163,7 @@ struct RowSurvey {
     ///   - base32Minimum: how many digits of base32 make a run worth a look.
     ///   - body: is given a run, and says up to where everything has been looked at.
     func forEachBase64Run(
-        base32Minimum: Int, _ filter: Base64Filter, _ body: (Range<Int>) -> Int
+        base32Minimum: Int, _ filter: DigitFilter, _ body: (Range<Int>) -> Int
     ) {
         guard let base = row.bindMemory(to: UInt8.self).baseAddress else { return }
         var known = strongroom_row(bytes: base, length: row.count, marks: marks, base64: base64)

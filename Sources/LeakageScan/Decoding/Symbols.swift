@@ -60,6 +60,12 @@ enum Symbols {
         return value == none ? nil : value
     }
 
+    /// The value of a digit of base32, or nil.
+    static func base32Value(_ character: UInt8) -> UInt8? {
+        let value = base32Values[Int(character)]
+        return value == none ? nil : value
+    }
+
     /// The value of a hex digit, or nil.
     @inline(__always) static func hexValue(_ character: UInt8) -> UInt8? {
         switch character {
