@@ -335,10 +335,10 @@ STRONGROOM_KERNEL uint8_t strongroom_mark_escapes(const strongroom_loaded *loade
     return ((percent | backslash) != 0) * STRONGROOM_MARK_ESCAPE;
 }
 
-STRONGROOM_KERNEL uint8_t strongroom_mark_utf16(const uint8_t *at) {
+/* Which of eight groups of four characters a block may have in UTF-16, as a bit in every fourth. */
+STRONGROOM_KERNEL uint32_t strongroom_utf16_groups(const uint8_t *at) {
     __m512i here = _mm512_loadu_si512(at);
-    uint32_t enough = strongroom_three_of_four(_mm512_test_epi16_mask(here, here));
-    return ((enough & _pdep_u32(strongroom_may_be_utf16(here), 0x11111111u)) != 0) * STRONGROOM_MARK_UTF16;
+    return strongroom_three_of_four(_mm512_test_epi16_mask(here, here)) & _pdep_u32(strongroom_may_be_utf16(here), 0x11111111u);
 }
 
 /* Marks the blocks of every group that has a hint, and no others. A byte before the first group and two behind the last are read too. Kind by
@@ -358,27 +358,21 @@ STRONGROOM_KERNEL void strongroom_mark_groups(
         STRONGROOM_FOR_EACH(STRONGROOM_HINT_TEXT, strongroom_mark_text(&loaded, bytes + 64 * block, base64 + block))
         STRONGROOM_FOR_EACH(STRONGROOM_HINT_ESCAPE, strongroom_mark_escapes(&loaded, bytes + 64 * block))
         STRONGROOM_FOR_EACH(STRONGROOM_HINT_PAIR, strongroom_mark_pairs(bytes + 64 * block))
-        STRONGROOM_FOR_EACH(STRONGROOM_HINT_UTF16, strongroom_mark_utf16(bytes + 64 * block))
+        STRONGROOM_FOR_EACH(STRONGROOM_HINT_UTF16, (strongroom_utf16_groups(bytes + 64 * block) != 0) * STRONGROOM_MARK_UTF16)
 #undef STRONGROOM_FOR_EACH
     }
 }
 
-/* Whether a mask has so many ones in a row, `before` of which may stand before it; how many it ends with is written down. */
-static inline int strongroom_has_ones(uint64_t mask, unsigned wanted, unsigned *before) {
-    if (mask == ~(uint64_t)0) {
-        *before += 64;
-        return *before >= wanted;
-    }
-    int has = *before + (unsigned)__builtin_ctzll(~mask) >= wanted;
-    *before = (unsigned)__builtin_clzll(~mask);
-    /* Each step doubles how many ones in a row a bit stands for, up to what is wanted. */
-    uint64_t rows = mask;
-    for (unsigned length = 1; length < wanted && rows;) {
-        unsigned step = wanted - length < length ? wanted - length : length;
-        rows &= rows >> step;
-        length += step;
-    }
-    return has || rows;
+/* The first so many bits, up to 64. */
+static inline uint64_t strongroom_first_bits(size_t count) { return count < 64 ? ((uint64_t)1 << count) - 1 : ~(uint64_t)0; }
+
+/* Whether two bytes of a mask that follow each other are all ones, as in every 23 ones in a row; `before` says whether the last byte before it
+   was, and then whether its own last one is. */
+static inline int strongroom_has_full_bytes(uint64_t mask, uint64_t *before) {
+    uint64_t full = ((mask & 0x7f7f7f7f7f7f7f7fu) + 0x0101010101010101u) & mask & 0x8080808080808080u;
+    int has = (full & (full << 8 | *before)) != 0;
+    *before = full >> 56;
+    return has;
 }
 
 /* Whether eight windows, of which some are wanted, may be a needle's. */
@@ -404,9 +398,6 @@ STRONGROOM_KERNEL int strongroom_filter_has_any(
         if (strongroom_filter_has_64(filter, tables, known[__builtin_ctz(wanted)], STRONGROOM_SECOND_HASH_64)) return 1;
     return 0;
 }
-
-/* The first so many bits, up to 64. */
-static inline uint64_t strongroom_first_bits(size_t count) { return count < 64 ? ((uint64_t)1 << count) - 1 : ~(uint64_t)0; }
 
 /* Whether digits have a window that may be a needle's: eight differences of digits that stand so far apart. */
 STRONGROOM_KERNEL int strongroom_has_digit_window(
@@ -497,7 +488,7 @@ STRONGROOM_KERNEL int strongroom_base64_is_worth_a_look(
     if (length > STRONGROOM_LONGEST_RUN) return 1;
     const __m512i low_values = _mm512_loadu_si512(tables->base64_values), high_values = _mm512_loadu_si512(tables->base64_values + 64);
     uint64_t all_upper = 0, all_lower = 0, all_others = 0, backslashes = 0;
-    unsigned upper_before = 0, lower_before = 0;
+    uint64_t upper_before = 0, lower_before = 0;
     int may_be_base32 = 0;
     __m512i digits = _mm512_setzero_si512();
     for (size_t done = 0; done < length; done += 64) {
@@ -510,8 +501,8 @@ STRONGROOM_KERNEL int strongroom_base64_is_worth_a_look(
         uint64_t either = _mm512_cmplt_epu8_mask(_mm512_sub_epi8(here, STRONGROOM_ALL('2')), STRONGROOM_ALL(6));
         /* Line ends and hyphens do not end base32. */
         either |= others | _mm512_mask_cmpeq_epi8_mask(there, here, STRONGROOM_ALL('-'));
-        may_be_base32 |= strongroom_has_ones(upper | either, base32_minimum, &upper_before);
-        may_be_base32 |= strongroom_has_ones(lower | either, base32_minimum, &lower_before);
+        may_be_base32 |= strongroom_has_full_bytes(upper | either, &upper_before);
+        may_be_base32 |= strongroom_has_full_bytes(lower | either, &lower_before);
         all_upper |= upper;
         all_lower |= lower;
         all_others |= others;
@@ -607,6 +598,89 @@ STRONGROOM_KERNEL size_t strongroom_next_base64(
     return row->length;
 }
 
+/* How far characters of UTF-16 reach whose other half is zero, from one of them on: to the fourth zero in a row, or to a half that is not zero.
+   `before` is 1 where that half stands before its character. */
+STRONGROOM_KERNEL size_t strongroom_utf16_end(const strongroom_row *row, size_t from, size_t before) {
+    const uint64_t even = 0x5555555555555555u, odd = ~even;
+    size_t position = from;
+    unsigned zeros = 0;
+    while (position + 65 <= row->length) {
+        __m512i here = _mm512_loadu_si512(row->bytes + position - before);
+        uint64_t zero = _mm512_testn_epi8_mask(here, here);
+        uint32_t halves = (uint32_t)_pext_u64(zero, before ? even : odd), characters = (uint32_t)_pext_u64(zero, before ? odd : even);
+        unsigned fit = ~halves ? (unsigned)__builtin_ctz(~halves) : 32;
+        /* With those that stand before. */
+        uint64_t known = ((uint64_t)characters & strongroom_first_bits(fit)) << zeros | strongroom_first_bits(zeros);
+        uint64_t four = known & known >> 1 & known >> 2 & known >> 3;
+        if (four) return position + 2 * ((unsigned)__builtin_ctzll(four) + 4 - zeros);
+        position += 2 * fit;
+        if (fit < 32) return position;
+        zeros = (unsigned)__builtin_clz(~characters);
+    }
+    for (; position + 1 - before < row->length && !row->bytes[position + 1 - 2 * before] && zeros < 4; position += 2)
+        zeros = row->bytes[position] ? 0 : zeros + 1;
+    return position;
+}
+
+/* Finds the next text in UTF-16 with characters below U+0100 that begins at or behind `from` and is `minimum` bytes long or longer.
+
+   Returns where its first character begins that is not zero, and writes where it ends; the length of the row where there is none. */
+STRONGROOM_KERNEL size_t strongroom_next_utf16(const strongroom_row *row, size_t from, size_t minimum, size_t *end) {
+    const size_t blocks = (row->length + 63) / 64;
+    for (size_t block = from / 64; block < blocks; block++) {
+        uint64_t eight;
+        memcpy(&eight, row->marks + block, 8);
+        eight &= 0x0101010101010101u * STRONGROOM_MARK_UTF16;
+        if (!eight) {
+            block += 7;
+            continue;
+        }
+        block += (size_t)__builtin_ctzll(eight) / 8;
+        size_t here = 64 * block;
+        uint32_t groups;
+        if (here + 64 <= row->length) {
+            groups = strongroom_utf16_groups(row->bytes + here);
+        } else {
+            uint8_t last[64] = {0};
+            memcpy(last, row->bytes + here, row->length - here);
+            groups = strongroom_utf16_groups(last);
+        }
+        for (; groups; groups &= groups - 1) {
+            size_t first = here + 2 * (size_t)__builtin_ctz(groups);
+            if (first < from) continue;
+            uint64_t word;
+            memcpy(&word, row->bytes + first, 8);
+            /* Whether the other half stands behind a character or before it cannot be told from the middle of a text, and makes no difference to what
+               the characters are. */
+            const size_t character = first + (word & 0xff00ff00ff00ff00u ? 1 : 0);
+            const size_t before = character + 1 < row->length && !row->bytes[character + 1] ? 0 : 1;
+            size_t start = character, zeros = 0;
+            for (; start >= 2 + before && !row->bytes[start - 1 - 2 * before] && zeros < 4; start -= 2)
+                zeros = row->bytes[start - 2] ? 0 : zeros + 1;
+            size_t after = strongroom_utf16_end(row, character, before);
+            /* Zeros around a text are none of it. */
+            while (start < after && !row->bytes[start]) start += 2;
+            while (after > start + 2 && !row->bytes[after - 2]) after -= 2;
+            /* The last character may have its zero before it. */
+            after = after + 2 < row->length ? after + 2 : row->length;
+            if (after - start >= minimum) {
+                *end = after;
+                return start;
+            }
+            from = after > first + 8 ? after : first + 8;
+        }
+    }
+    *end = row->length;
+    return row->length;
+}
+
+/* The next group in which words may be related as those of a schedule are, at or behind `from`; `count` where there is none. Up to 152 bytes
+   from the beginning of a group are read. */
+STRONGROOM_KERNEL size_t strongroom_next_schedule(const uint8_t *bytes, size_t count, size_t from) {
+    while (from < count && !strongroom_may_be_schedule(bytes + STRONGROOM_GROUP_BYTES * from)) from++;
+    return from;
+}
+
 #undef STRONGROOM_ALL
 #undef STRONGROOM_KERNEL
 #else
@@ -626,6 +700,14 @@ static inline size_t strongroom_next_base64(
     size_t *end) {
     (void)from, (void)tables, (void)filter, (void)base32_minimum;
     return *end = row->length;
+}
+static inline size_t strongroom_next_utf16(const strongroom_row *row, size_t from, size_t minimum, size_t *end) {
+    (void)from, (void)minimum;
+    return *end = row->length;
+}
+static inline size_t strongroom_next_schedule(const uint8_t *bytes, size_t count, size_t from) {
+    (void)bytes, (void)from;
+    return count;
 }
 
 #endif

@@ -107,6 +107,7 @@ struct NameCheck {
 
     /// The name as it may be shown. One that holds a secret is a finding, and is withheld from reports.
     func shown(_ name: String, in parent: String) throws -> String {
+        guard name.utf8.count >= collector.detectors.minimumBytes else { return name }
         var found: (needle: Int, length: Int)?
         Array(name.utf8).withUnsafeBytes {
             scanner.scan($0) { hit in found = (hit.match.needle, hit.match.range.count) }

@@ -165,8 +165,7 @@ struct RowSurvey {
     func forEachBase64Run(
         base32Minimum: Int, _ filter: DigitFilter, _ body: (Range<Int>) -> Int
     ) {
-        guard let base = row.bindMemory(to: UInt8.self).baseAddress else { return }
-        var known = strongroom_row(bytes: base, length: row.count, marks: marks, base64: base64)
+        guard var known else { return }
         withUnsafePointer(to: ByteTables.shared) { tables in
             filter.withFilter { filter in
                 var covered = 0
@@ -178,6 +177,26 @@ struct RowSurvey {
                     covered = max(end, body(start..<end))
                 }
             }
+        }
+    }
+
+    /// Each text in UTF-16 with characters below U+0100, of so many bytes, from the byte that is not zero on.
+    func forEachUTF16(minimum: Int, _ body: (Range<Int>) -> Void) {
+        guard var known else { return }
+        var covered = 0
+        while covered < row.count {
+            var end = 0
+            let start = strongroom_next_utf16(&known, covered, minimum, &end)
+            guard start < row.count else { return }
+            body(start..<end)
+            covered = end
+        }
+    }
+
+    /// What kernels are told of the row.
+    private var known: strongroom_row? {
+        row.bindMemory(to: UInt8.self).baseAddress.map {
+            strongroom_row(bytes: $0, length: row.count, marks: marks, base64: base64)
         }
     }
 }

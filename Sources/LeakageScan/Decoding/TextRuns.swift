@@ -221,6 +221,7 @@ enum TextRuns {
     static func forEachUTF16(
         in bytes: UnsafeRawBufferPointer, minimum: Int, _ survey: RowSurvey?, _ body: (Range<Int>) -> Void
     ) {
+        if let survey { return survey.forEachUTF16(minimum: 2 * minimum, body) }
         guard let base = bytes.baseAddress else { return }
         let odd: UInt64 = 0xff00_ff00_ff00_ff00
         /// Four characters whose other halves are zero, and of which at most one is zero: what is in a table of numbers of 32 bits is none.
@@ -238,16 +239,6 @@ enum TextRuns {
             let (start, end) = extent(of: hasOddZeros ? position : position + 1, in: bytes)
             if end - start >= 2 * minimum { body(start..<end) }
             covered = max(end, position)
-        }
-        if let survey {
-            survey.forEachBlock(STRONGROOM_MARK_UTF16) { block in
-                let first = block * RowSurvey.blockBytes
-                for position in stride(from: first, to: min(first + RowSurvey.blockBytes, bytes.count - 7), by: 8)
-                where position >= covered {
-                    if case (true, let hasOddZeros) = isText(position) { visit(position, hasOddZeros) }
-                }
-            }
-            return
         }
         // A run of sixteen characters has three times eight bytes that begin at a multiple of eight.
         var position = 0

@@ -73,14 +73,18 @@ struct ArchiveScan {
     func run(_ source: any ByteSource, _ kind: ArchiveKind, _ artifact: Artifact, depth: Int = 1) throws {
         guard depth <= options.archiveDepth else { return collector.add(.archiveTooDeep, artifact) }
         collector.count { $0.archives += 1 }
-        let feed = Feed(source)
+        // Of an archive that is passed over, headers are read, and what they say is skipped.
+        let feed = Feed(source, blockBytes: onlyArchives ? 4 << 10 : 128 << 10)
         guard let archive = archive_read_new() else { return collector.add(.unreadable, artifact) }
         defer { archive_read_free(archive) }
         Self.allow(kind, archive)
         // The callbacks end with the archive, before the feed does.
         let opened = withExtendedLifetime(feed) { () -> CInt in
             let context = Unmanaged.passUnretained(feed).toOpaque()
-            if source is FileSource { archive_read_set_seek_callback(archive) { Feed.seek($0, $1, $2, $3) } }
+            if source is FileSource {
+                archive_read_set_seek_callback(archive) { Feed.seek($0, $1, $2, $3) }
+                archive_read_set_skip_callback(archive) { Feed.skip($0, $1, $2) }
+            }
             archive_read_set_read_callback(archive) { Feed.read($0, $1, $2) }
             archive_read_set_callback_data(archive, context)
             return archive_read_open1(archive)
@@ -232,9 +236,9 @@ private final class Feed {
     /// Why the source could not be read any more.
     var error: (any Error)?
 
-    init(_ source: any ByteSource) {
+    init(_ source: any ByteSource, blockBytes: Int) {
         self.source = source
-        block = .allocate(byteCount: 128 << 10, alignment: 16)
+        block = .allocate(byteCount: blockBytes, alignment: 16)
     }
 
     deinit { block.deallocate() }
@@ -256,6 +260,16 @@ private final class Feed {
             feed.error = error
             return -1
         }
+    }
+
+    /// Passes over bytes of a file, for libarchive.
+    ///
+    /// - Returns: how many.
+    static func skip(_: OpaquePointer?, _ context: UnsafeMutableRawPointer?, _ count: Int64) -> Int64 {
+        guard let file = feed(context)?.source as? FileSource, count > 0 else { return 0 }
+        let skipped = min(Int(count), max(0, file.length - file.position))
+        file.position += skipped
+        return Int64(skipped)
     }
 
     /// Goes to another place of a file, for libarchive.
