@@ -163,30 +163,40 @@ STRONGROOM_KERNEL __mmask8 strongroom_may_be_utf16(__m512i here) {
     return halves & _mm512_test_epi64_mask(here, _mm512_set1_epi32((int)0xffff0000));
 }
 
-/* Sixteen bytes here, and sixteen in the other half of a group. */
-STRONGROOM_KERNEL __m256i strongroom_load_halves(const uint8_t *at) {
-    return _mm256_inserti128_si256(
-        _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)at)),
-        _mm_loadu_si128((const __m128i *)(at + STRONGROOM_SCHEDULE_STRIDE)), 1);
-}
-
 /* In each group of four bits, the lowest if three or four are ones. */
 static inline uint32_t strongroom_three_of_four(uint32_t bits) {
     uint32_t both = bits & bits >> 1, either = bits | bits >> 1;
     return ((both & either >> 2) | (either & both >> 2)) & 0x11111111u;
 }
 
-/* Whether three of four words here, or of four in the other half of a group, are related to words behind them as those of a schedule are: see
-   ScheduleFinder.swift. */
-STRONGROOM_KERNEL int strongroom_may_be_schedule(const uint8_t *at) {
-    __m256i zeroth = strongroom_load_halves(at), first = strongroom_load_halves(at + 4);
-    __m256i eighth = strongroom_load_halves(at + 32), ninth = strongroom_load_halves(at + 36);
-    __m256i encryption = _mm256_ternarylogic_epi32(first, eighth, ninth, STRONGROOM_XOR);
-    __m256i decryption = _mm256_ternarylogic_epi32(zeroth, first, ninth, STRONGROOM_XOR);
-    __m256i either = _mm256_or_si256(first, ninth);
-    __mmask8 known = _mm256_test_epi32_mask(either, either);
-    return (strongroom_three_of_four(_mm256_testn_epi32_mask(encryption, encryption) & known) |
-            strongroom_three_of_four(_mm256_testn_epi32_mask(decryption, decryption) & known)) != 0;
+static inline uint64_t strongroom_read_64(const uint8_t *at) {
+    uint64_t read;
+    memcpy(&read, at, 8);
+    return read;
+}
+
+/* The uppermost bit of each of two words that is zero, and now and then of one that is not. */
+static inline uint64_t strongroom_zero_words(uint64_t two) { return (two - 0x0000000100000001u) & ~two & 0x8000000080000000u; }
+
+/* Whether the word here or the next one may be related to words behind them as those of a schedule are: see ScheduleFinder.swift. Without vectors,
+   because those are what a survey waits for. */
+static inline int strongroom_may_be_schedule(const uint8_t *at) {
+    uint64_t zeroth = strongroom_read_64(at), first = strongroom_read_64(at + 4);
+    uint64_t eighth = strongroom_read_64(at + 32), ninth = strongroom_read_64(at + 36);
+    uint64_t encryption = strongroom_zero_words(first ^ eighth ^ ninth), decryption = strongroom_zero_words(zeroth ^ first ^ ninth);
+    return ((encryption | decryption) & ~strongroom_zero_words(first | ninth)) != 0;
+}
+
+/* The same of three of four words. */
+STRONGROOM_KERNEL int strongroom_is_like_schedule(const uint8_t *at) {
+    __m128i zeroth = _mm_loadu_si128((const __m128i *)at), first = _mm_loadu_si128((const __m128i *)(at + 4));
+    __m128i eighth = _mm_loadu_si128((const __m128i *)(at + 32)), ninth = _mm_loadu_si128((const __m128i *)(at + 36));
+    __m128i encryption = _mm_ternarylogic_epi32(first, eighth, ninth, STRONGROOM_XOR);
+    __m128i decryption = _mm_ternarylogic_epi32(zeroth, first, ninth, STRONGROOM_XOR);
+    __m128i either = _mm_or_si128(first, ninth);
+    __mmask8 known = _mm_test_epi32_mask(either, either);
+    return (strongroom_three_of_four(_mm_testn_epi32_mask(encryption, encryption) & known) |
+            strongroom_three_of_four(_mm_testn_epi32_mask(decryption, decryption) & known)) != 0;
 }
 
 /* What the survey sees of a block. */
@@ -257,7 +267,8 @@ STRONGROOM_KERNEL void strongroom_survey(
             hints[step] = (uint8_t)(
                 (text != 0) * STRONGROOM_HINT_TEXT | (_mm512_testn_epi8_mask(escapes, escapes) != 0) * STRONGROOM_HINT_ESCAPE |
                 (_mm512_testn_epi8_mask(pairs, pairs) != 0) * STRONGROOM_HINT_PAIR | (utf16 != 0) * STRONGROOM_HINT_UTF16 |
-                strongroom_may_be_schedule(at + word) * STRONGROOM_HINT_SCHEDULE);
+                (strongroom_may_be_schedule(at + word) | strongroom_may_be_schedule(at + word + STRONGROOM_SCHEDULE_STRIDE)) *
+                    STRONGROOM_HINT_SCHEDULE);
         }
         /* Before the first and behind the last there are places of groups that are none: they are looked up too, in vain. */
         if (step >= LAG && step < count + LAG) {
@@ -674,10 +685,12 @@ STRONGROOM_KERNEL size_t strongroom_next_utf16(const strongroom_row *row, size_t
     return row->length;
 }
 
-/* The next group in which words may be related as those of a schedule are, at or behind `from`; `count` where there is none. Up to 152 bytes
-   from the beginning of a group are read. */
+/* The next of places, STRONGROOM_SCHEDULE_STRIDE apart, that may lie within a schedule; `count` where there is none at or behind `from`. 52 bytes are read
+   at each. */
 STRONGROOM_KERNEL size_t strongroom_next_schedule(const uint8_t *bytes, size_t count, size_t from) {
-    while (from < count && !strongroom_may_be_schedule(bytes + STRONGROOM_GROUP_BYTES * from)) from++;
+    while (from < count && !(strongroom_may_be_schedule(bytes + STRONGROOM_SCHEDULE_STRIDE * from) &&
+                             strongroom_is_like_schedule(bytes + STRONGROOM_SCHEDULE_STRIDE * from)))
+        from++;
     return from;
 }
 

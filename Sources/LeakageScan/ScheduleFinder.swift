@@ -30,17 +30,16 @@ enum ScheduleFinder {
         }
         func lookThrough(from start: Int, to end: Int) {
             var position = start
-            if RowSurveyor.isAvailable, survey == nil, end - start > 2 * RowSurvey.groupBytes {
-                let groups = (end - start) / RowSurvey.groupBytes - 1
-                var group = 0
-                while true {
-                    group = strongroom_next_schedule(base.assumingMemoryBound(to: UInt8.self) + start, groups, group)
-                    position = start + group * RowSurvey.groupBytes
-                    if group == groups { break }
-                    lookAround(position)
-                    lookAround(position + stride)
-                    group += 1
+            if RowSurveyor.isAvailable {
+                // Where a kernel can read at each place.
+                let places = max(0, end - start - 52) / stride
+                let bytes = base.assumingMemoryBound(to: UInt8.self) + start
+                var place = strongroom_next_schedule(bytes, places, 0)
+                while place < places {
+                    lookAround(start + place * stride)
+                    place = strongroom_next_schedule(bytes, places, place + 1)
                 }
+                position += places * stride
             }
             while position &+ 44 <= end {
                 if mayBeWithin(base + position) || mayBeWithin(base + (position &+ 4)) { lookAround(position) }

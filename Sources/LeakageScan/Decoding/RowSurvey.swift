@@ -151,9 +151,12 @@ struct RowSurvey {
             }
             group &+= eight.trailingZeroBitCount >> 3
             defer { group &+= 1 }
+            guard let base = row.bindMemory(to: UInt8.self).baseAddress else { return }
             let first = Self.firstGroup + group * Self.groupBytes + word
-            body(first)
-            body(first + STRONGROOM_SCHEDULE_STRIDE)
+            for place in [first, first + STRONGROOM_SCHEDULE_STRIDE]
+            where strongroom_next_schedule(base + place, 1, 0) == 0 {
+                body(place)
+            }
         }
     }
 
