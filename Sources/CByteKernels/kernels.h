@@ -18,6 +18,9 @@ enum {
     STRONGROOM_SCHEDULE_STRIDE = 96,
     /* As many digits of base64 as say sixteen bytes. */
     STRONGROOM_BASE64_MINIMUM = 22,
+    /* As many characters of a list as sixteen numbers need. */
+    STRONGROOM_LIST_MINIMUM = 31,
+    STRONGROOM_LIST_NUMBERS = 16,
 };
 
 /* What a group may hold. */
@@ -69,6 +72,8 @@ typedef struct {
     uint8_t base64_values[128];
     /* Five bits, for a digit of base32 in either case. */
     uint8_t base32_values[128];
+    /* Four bits, for a hex digit. */
+    uint8_t hex_values[128];
     /* Three of eight bits each, for filters. */
     uint8_t filter_patterns[64];
 } strongroom_tables;
@@ -545,9 +550,7 @@ STRONGROOM_KERNEL size_t strongroom_next_base64(
     const size_t blocks = (row->length + 63) / 64;
     size_t block = from / 64;
     while (block < blocks) {
-        uint64_t eight;
-        memcpy(&eight, row->marks + block, 8);
-        eight &= 0x0101010101010101u * STRONGROOM_MARK_BASE64;
+        uint64_t eight = strongroom_read_64(row->marks + block) & 0x0101010101010101u * STRONGROOM_MARK_BASE64;
         if (!eight) {
             block += 8;
             continue;
@@ -609,6 +612,118 @@ STRONGROOM_KERNEL size_t strongroom_next_base64(
     return row->length;
 }
 
+/* Whether what 64 hex digits or fewer say may be text, at one of two phases: see strongroom_base64_may_be_text. */
+STRONGROOM_KERNEL int strongroom_hex_may_be_text(__m512i digits, size_t count, size_t of) {
+    uint64_t fourth = _mm512_test_epi8_mask(digits, STRONGROOM_ALL(8)), whole = strongroom_first_bits(count) >> 1;
+    for (unsigned phase = 0; phase < 2; phase++) {
+        size_t bytes = (of - phase) / 2;
+        if ((size_t)__builtin_popcountll(fourth & whole & 0x5555555555555555u << phase) * 8 <= (bytes < 64 ? bytes : 64)) return 1;
+    }
+    return 0;
+}
+
+/* Whether a run of a list may be one of sixteen numbers: hex digits with a window that may be a needle's, or that say text; or as many decimal numbers.
+   Of a run that is very long, or has a digit that stands alone, that is not told. */
+STRONGROOM_KERNEL int strongroom_list_is_worth_a_look(
+    const uint8_t *run, size_t length, const strongroom_tables *tables, const strongroom_filter *filter) {
+    if (length > STRONGROOM_LONGEST_RUN) return 1;
+    uint8_t digits[STRONGROOM_LONGEST_RUN + 64];
+    size_t count = 0, numbers = 0, alone = 0;
+    uint64_t digit_before = 0, hex_before = 0;
+    const __m512i low_values = _mm512_loadu_si512(tables->hex_values), high_values = _mm512_loadu_si512(tables->hex_values + 64);
+    for (size_t done = 0; done < length; done += 64) {
+        uint64_t there = strongroom_first_bits(length - done);
+        __m512i here = _mm512_maskz_loadu_epi8(there, run + done);
+        __m512i next = _mm512_maskz_loadu_epi8(strongroom_first_bits(length - done - 1), run + done + 1);
+        __m512i read = _mm512_permutex2var_epi8(low_values, here, high_values);
+        uint64_t hex = there & ~(uint64_t)_mm512_movepi8_mask(read);
+        uint64_t next_hex = ~(uint64_t)_mm512_movepi8_mask(_mm512_permutex2var_epi8(low_values, next, high_values));
+        uint64_t decimal = _mm512_cmplt_epu8_mask(_mm512_sub_epi8(here, STRONGROOM_ALL('0')), STRONGROOM_ALL(10));
+        /* The zero of `0x`. */
+        uint64_t prefix = _mm512_mask_cmpeq_epi8_mask(
+            _mm512_cmpeq_epi8_mask(here, STRONGROOM_ALL('0')), _mm512_or_si512(next, STRONGROOM_ALL(0x20)), STRONGROOM_ALL('x'));
+        numbers += (size_t)__builtin_popcountll(decimal & ~(decimal << 1 | digit_before));
+        alone += (size_t)__builtin_popcountll(hex & ~prefix & ~next_hex & ~(hex << 1 | hex_before));
+        digit_before = decimal >> 63;
+        hex_before = hex >> 63;
+        _mm512_storeu_si512(digits + count, _mm512_maskz_compress_epi8(hex & ~prefix, read));
+        count += (size_t)__builtin_popcountll(hex & ~prefix);
+    }
+    if (numbers >= STRONGROOM_LIST_NUMBERS) return 1;
+    /* A digit that stands alone says a number, and two say one otherwise. */
+    if (count + alone < 2 * STRONGROOM_LIST_NUMBERS) return 0;
+    return alone || strongroom_has_digit_window(digits, count, 2, tables, filter) ||
+           strongroom_hex_may_be_text(_mm512_loadu_si512(digits), count < 64 ? count : 64, count);
+}
+
+/* Which bytes of a block may be part of a list. */
+STRONGROOM_KERNEL uint64_t strongroom_list_mask(const strongroom_row *row, size_t block, const strongroom_loaded *loaded) {
+    uint64_t there = strongroom_first_bits(row->length - 64 * block);
+    return there & _mm512_testn_epi8_mask(
+                       strongroom_lacks(loaded, _mm512_maskz_loadu_epi8(there, row->bytes + 64 * block)),
+                       STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_LIST));
+}
+
+/* Finds the next run of a list that is worth a look and begins at or behind `from`.
+
+   Returns where it begins, and writes where it ends; the length of the row where there is none. */
+STRONGROOM_KERNEL size_t strongroom_next_list(
+    const strongroom_row *row, size_t from, const strongroom_tables *tables, const strongroom_filter *filter, size_t *end) {
+    const strongroom_loaded loaded = strongroom_load_tables(tables);
+    const size_t blocks = (row->length + 63) / 64;
+    for (size_t block = from / 64; block < blocks; block++) {
+        uint64_t eight = strongroom_read_64(row->marks + block) & 0x0101010101010101u * STRONGROOM_MARK_LIST;
+        if (!eight) {
+            block += 7;
+            continue;
+        }
+        block += (size_t)__builtin_ctzll(eight) / 8;
+        unsigned __int128 rows = strongroom_list_mask(row, block, &loaded);
+        if (block + 1 < blocks) rows |= (unsigned __int128)strongroom_list_mask(row, block + 1, &loaded) << 64;
+        uint64_t others = ~(uint64_t)rows;
+        /* As many as begin here, and with what stands at the end of the block before. */
+        size_t first = others ? (size_t)__builtin_ctzll(others) : 64, before = 0;
+        if (first && block > 0) {
+            uint64_t others_before = ~strongroom_list_mask(row, block - 1, &loaded);
+            before = others_before ? (size_t)__builtin_clzll(others_before) : 64;
+        }
+        rows &= rows >> 1;
+        rows &= rows >> 2;
+        rows &= rows >> 4;
+        rows &= rows >> 8;
+        rows &= rows >> 15;
+        uint64_t starts = (uint64_t)rows;
+        if (before && before + first >= STRONGROOM_LIST_MINIMUM) starts |= 1;
+        while (starts) {
+            size_t start = 64 * block + (size_t)__builtin_ctzll(starts);
+            if (start < from) {
+                starts &= from - 64 * block < 64 ? ~(uint64_t)0 << (from - 64 * block) : 0;
+                continue;
+            }
+            size_t position = start;
+            /* A run that begins in a block that has the mark has been found from there; in others there is little of it. */
+            while (start > from && row->bytes[start - 1] < 128 && !(tables->lacks[row->bytes[start - 1]] & STRONGROOM_CLASS_LIST)) start--;
+            for (size_t at = block; at < blocks; at++, position = 64 * at) {
+                uint64_t ends = ~strongroom_list_mask(row, at, &loaded) >> (position & 63);
+                if (ends) {
+                    position += (size_t)__builtin_ctzll(ends);
+                    break;
+                }
+            }
+            if (position > row->length) position = row->length;
+            if (position - start >= STRONGROOM_LIST_MINIMUM &&
+                strongroom_list_is_worth_a_look(row->bytes + start, position - start, tables, filter)) {
+                *end = position;
+                return start;
+            }
+            from = position;
+        }
+        if (from > 64 * (block + 1)) block = from / 64 - 1;
+    }
+    *end = row->length;
+    return row->length;
+}
+
 /* How far characters of UTF-16 reach whose other half is zero, from one of them on: to the fourth zero in a row, or to a half that is not zero.
    `before` is 1 where that half stands before its character. */
 STRONGROOM_KERNEL size_t strongroom_utf16_end(const strongroom_row *row, size_t from, size_t before) {
@@ -639,9 +754,7 @@ STRONGROOM_KERNEL size_t strongroom_utf16_end(const strongroom_row *row, size_t 
 STRONGROOM_KERNEL size_t strongroom_next_utf16(const strongroom_row *row, size_t from, size_t minimum, size_t *end) {
     const size_t blocks = (row->length + 63) / 64;
     for (size_t block = from / 64; block < blocks; block++) {
-        uint64_t eight;
-        memcpy(&eight, row->marks + block, 8);
-        eight &= 0x0101010101010101u * STRONGROOM_MARK_UTF16;
+        uint64_t eight = strongroom_read_64(row->marks + block) & 0x0101010101010101u * STRONGROOM_MARK_UTF16;
         if (!eight) {
             block += 7;
             continue;
@@ -659,8 +772,7 @@ STRONGROOM_KERNEL size_t strongroom_next_utf16(const strongroom_row *row, size_t
         for (; groups; groups &= groups - 1) {
             size_t first = here + 2 * (size_t)__builtin_ctz(groups);
             if (first < from) continue;
-            uint64_t word;
-            memcpy(&word, row->bytes + first, 8);
+            uint64_t word = strongroom_read_64(row->bytes + first);
             /* Whether the other half stands behind a character or before it cannot be told from the middle of a text, and makes no difference to what
                the characters are. */
             const size_t character = first + (word & 0xff00ff00ff00ff00u ? 1 : 0);
@@ -712,6 +824,11 @@ static inline size_t strongroom_next_base64(
     const strongroom_row *row, size_t from, const strongroom_tables *tables, const strongroom_filter *filter, unsigned base32_minimum,
     size_t *end) {
     (void)from, (void)tables, (void)filter, (void)base32_minimum;
+    return *end = row->length;
+}
+static inline size_t strongroom_next_list(
+    const strongroom_row *row, size_t from, const strongroom_tables *tables, const strongroom_filter *filter, size_t *end) {
+    (void)from, (void)tables, (void)filter;
     return *end = row->length;
 }
 static inline size_t strongroom_next_utf16(const strongroom_row *row, size_t from, size_t minimum, size_t *end) {

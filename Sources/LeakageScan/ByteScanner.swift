@@ -131,13 +131,15 @@ final class ByteScanner {
                     if end - run.lowerBound >= base64Minimum { base64(run.lowerBound..<end) }
                     return end
                 }
+                survey.forEachList(digitFilter, list)
             } else {
                 TextRuns.forEach(
                     in: bytes, of: CharacterClass.base64, minimum: base64Minimum, survey, STRONGROOM_MARK_BASE64,
                     group: 8, base64)
+                TextRuns.forEach(
+                    in: bytes, of: CharacterClass.list, minimum: listMinimum, survey, STRONGROOM_MARK_LIST, group: 16,
+                    list)
             }
-            TextRuns.forEach(
-                in: bytes, of: CharacterClass.list, minimum: listMinimum, survey, STRONGROOM_MARK_LIST, group: 16, list)
         } else {
             TextRuns.forEach(in: bytes, of: CharacterClass.base64, minimum: base64Minimum, base64)
             TextRuns.forEach(in: bytes, of: CharacterClass.list, minimum: listMinimum, list)

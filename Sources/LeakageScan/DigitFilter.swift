@@ -1,5 +1,5 @@
-// Whether base64 or base32 text may say bytes of a key, told without decoding it. Digits of base64 that stand four apart say the same bits of
-// bytes that stand three apart; in base32 it is eight and five. So their differences, like those of the bytes, are the same whatever single byte
+// Whether base64, base32 or hex text may say bytes of a key, told without decoding it. Digits of base64 that stand four apart say the same bits of
+// bytes that stand three apart; in base32 it is eight and five, in hex two and one. So their differences, like those of the bytes, are the same whatever single byte
 // all bytes are XORed with, and those of a key are known for each place in a group of digits at which it may begin.
 
 import CByteKernels
@@ -17,6 +17,7 @@ final class DigitFilter: Sendable {
 
         static let base64 = Code(bits: 6, groupBytes: 3)
         static let base32 = Code(bits: 5, groupBytes: 5)
+        static let hex = Code(bits: 4, groupBytes: 1)
 
         /// The digits that say nothing but bits of a row, where so many bytes of a group stand before it.
         func digits(of count: Int, behind: Int) -> Range<Int> {
@@ -33,7 +34,7 @@ final class DigitFilter: Sendable {
     static func make(_ needles: [KeyForms]) throws -> DigitFilter? {
         var rows: [(KeyForms, Range<Int>)] = []
         for forms in needles { rows += forms.forms.map { (forms, $0.range) } }
-        let codes: [Code] = [.base64, .base32]
+        let codes: [Code] = [.base64, .base32, .hex]
         // There are fewer windows than digits.
         func digits(_ count: Int, _ code: Code) -> Int { code.groupBytes * code.digits(of: count, behind: 0).count }
         let count = rows.reduce(0) { sum, row in sum + codes.reduce(0) { $0 + digits(row.1.count, $1) } }

@@ -29,8 +29,9 @@ enum ByteTables {
         }
         let base64 = ascii.map { Symbols.base64Value($0) ?? 128 }
         let base32 = ascii.map { Symbols.base32Value($0) ?? 128 }
+        let hex = ascii.map { Symbols.hexValue($0) ?? 128 }
         var made = strongroom_tables()
-        withUnsafeMutableBytes(of: &made) { $0.copyBytes(from: classes + behind + base64 + base32 + filterPatterns) }
+        withUnsafeMutableBytes(of: &made) { $0.copyBytes(from: classes + behind + base64 + base32 + hex + filterPatterns) }
         return made
     }()
 }

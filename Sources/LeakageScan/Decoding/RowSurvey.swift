@@ -183,6 +183,23 @@ struct RowSurvey {
         }
     }
 
+    /// Each run of a list of numbers that is worth a look: see the kernel.
+    func forEachList(_ filter: DigitFilter, _ body: (Range<Int>) -> Void) {
+        guard var known else { return }
+        withUnsafePointer(to: ByteTables.shared) { tables in
+            filter.withFilter { filter in
+                var covered = 0
+                while covered < row.count {
+                    var end = 0
+                    let start = strongroom_next_list(&known, covered, tables, filter, &end)
+                    guard start < row.count else { return }
+                    body(start..<end)
+                    covered = end
+                }
+            }
+        }
+    }
+
     /// Each text in UTF-16 with characters below U+0100, of so many bytes, from the byte that is not zero on.
     func forEachUTF16(minimum: Int, _ body: (Range<Int>) -> Void) {
         guard var known else { return }
