@@ -81,9 +81,14 @@ typedef struct {
 /* Which windows may be a needle's: each sets three bits of one byte. */
 typedef struct {
     const uint8_t *bytes;
-    /* There are two to the power of so many bytes. */
+    /* There are two to the power of so many bytes; of windows of digits as many again, for a second place. */
     unsigned bits;
 } strongroom_filter;
+
+/* Of windows of digits. */
+typedef struct {
+    strongroom_filter base64, base32, hex;
+} strongroom_digit_filters;
 
 /* A row of bytes whose blocks are marked. */
 typedef struct {
@@ -101,14 +106,6 @@ typedef struct {
 #define STRONGROOM_HASH_64 0x9e3779b97f4a7c15ull
 /* Another, for a second place. */
 #define STRONGROOM_SECOND_HASH_64 0xd6e8feb86659fd93ull
-
-/* Whether a window of eight bytes is in a filter, by a multiplier. */
-static inline int strongroom_filter_has_64(
-    const strongroom_filter *filter, const strongroom_tables *tables, uint64_t window, uint64_t multiplier) {
-    uint64_t hash = window * multiplier;
-    uint8_t pattern = tables->filter_patterns[hash >> (58 - filter->bits) & 63];
-    return (filter->bytes[hash >> (64 - filter->bits)] & pattern) == pattern;
-}
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -410,8 +407,11 @@ STRONGROOM_KERNEL int strongroom_filter_has_any(
     if (!wanted) return 0;
     uint64_t known[8];
     _mm512_storeu_si512(known, windows);
-    for (; wanted; wanted &= wanted - 1)
-        if (strongroom_filter_has_64(filter, tables, known[__builtin_ctz(wanted)], STRONGROOM_SECOND_HASH_64)) return 1;
+    for (; wanted; wanted &= wanted - 1) {
+        uint64_t second_hash = known[__builtin_ctz(wanted)] * STRONGROOM_SECOND_HASH_64;
+        uint8_t bits = tables->filter_patterns[second_hash >> (58 - filter->bits) & 63];
+        if ((bytes[((size_t)1 << filter->bits) + (second_hash >> (64 - filter->bits))] & bits) == bits) return 1;
+    }
     return 0;
 }
 
@@ -500,7 +500,7 @@ STRONGROOM_KERNEL __attribute__((noinline)) int strongroom_long_base64_is_worth_
 /* Whether what a run of base64 text may say has to be looked at: bytes with a window that may be a needle's, or text; the same of base32. Of a
    run that is very long, or has a backslash, that is not told. */
 STRONGROOM_KERNEL int strongroom_base64_is_worth_a_look(
-    const uint8_t *run, size_t length, const strongroom_tables *tables, const strongroom_filter *filter, unsigned base32_minimum) {
+    const uint8_t *run, size_t length, const strongroom_tables *tables, const strongroom_digit_filters *filters, unsigned base32_minimum) {
     if (length > STRONGROOM_LONGEST_RUN) return 1;
     const __m512i low_values = _mm512_loadu_si512(tables->base64_values), high_values = _mm512_loadu_si512(tables->base64_values + 64);
     uint64_t all_upper = 0, all_lower = 0, all_others = 0, backslashes = 0;
@@ -525,14 +525,14 @@ STRONGROOM_KERNEL int strongroom_base64_is_worth_a_look(
         backslashes |= _mm512_cmpeq_epi8_mask(here, STRONGROOM_ALL('\\'));
     }
     if (backslashes) return 1;
-    if (may_be_base32 && strongroom_base32_is_worth_a_look(run, length, tables, filter, base32_minimum)) return 1;
+    if (may_be_base32 && strongroom_base32_is_worth_a_look(run, length, tables, &filters->base32, base32_minimum)) return 1;
     /* Base64 of random bytes has letters in both cases: see TextRuns.mayBe. */
     if (!all_upper || !all_lower) return 0;
-    if (all_others || length > 64) return strongroom_long_base64_is_worth_a_look(run, length, tables, filter);
+    if (all_others || length > 64) return strongroom_long_base64_is_worth_a_look(run, length, tables, &filters->base64);
     __m512i behind = _mm512_permutex2var_epi8(
         low_values, _mm512_maskz_loadu_epi8(strongroom_first_bits(length - 4), run + 4), high_values);
     return strongroom_filter_has_any(
-               filter, tables, _mm512_xor_si512(digits, behind), (__mmask8)strongroom_first_bits((length - 4) / 8)) ||
+               &filters->base64, tables, _mm512_xor_si512(digits, behind), (__mmask8)strongroom_first_bits((length - 4) / 8)) ||
            strongroom_base64_may_be_text(digits, length, length);
 }
 
@@ -545,7 +545,7 @@ static inline int strongroom_is_base64(const strongroom_tables *tables, uint8_t 
 
    Returns where it begins, and writes where it ends; the length of the row where there is none. */
 STRONGROOM_KERNEL size_t strongroom_next_base64(
-    const strongroom_row *row, size_t from, const strongroom_tables *tables, const strongroom_filter *filter, unsigned base32_minimum,
+    const strongroom_row *row, size_t from, const strongroom_tables *tables, const strongroom_digit_filters *filters, unsigned base32_minimum,
     size_t *end) {
     const size_t blocks = (row->length + 63) / 64;
     size_t block = from / 64;
@@ -599,7 +599,7 @@ STRONGROOM_KERNEL size_t strongroom_next_base64(
             int may_go_on = row->bytes[position - 1] == '\n' && position < row->length &&
                             (row->bytes[position] == ' ' || row->bytes[position] == '\t');
             if (may_go_on || (position - start >= STRONGROOM_BASE64_MINIMUM &&
-                              strongroom_base64_is_worth_a_look(row->bytes + start, position - start, tables, filter, base32_minimum))) {
+                              strongroom_base64_is_worth_a_look(row->bytes + start, position - start, tables, filters, base32_minimum))) {
                 *end = position;
                 return start;
             }
@@ -625,7 +625,7 @@ STRONGROOM_KERNEL int strongroom_hex_may_be_text(__m512i digits, size_t count, s
 /* Whether a run of a list may be one of sixteen numbers: hex digits with a window that may be a needle's, or that say text; or as many decimal numbers.
    Of a run that is very long, or has a digit that stands alone, that is not told. */
 STRONGROOM_KERNEL int strongroom_list_is_worth_a_look(
-    const uint8_t *run, size_t length, const strongroom_tables *tables, const strongroom_filter *filter) {
+    const uint8_t *run, size_t length, const strongroom_tables *tables, const strongroom_digit_filters *filters) {
     if (length > STRONGROOM_LONGEST_RUN) return 1;
     uint8_t digits[STRONGROOM_LONGEST_RUN + 64];
     size_t count = 0, numbers = 0, alone = 0;
@@ -652,7 +652,7 @@ STRONGROOM_KERNEL int strongroom_list_is_worth_a_look(
     if (numbers >= STRONGROOM_LIST_NUMBERS) return 1;
     /* A digit that stands alone says a number, and two say one otherwise. */
     if (count + alone < 2 * STRONGROOM_LIST_NUMBERS) return 0;
-    return alone || strongroom_has_digit_window(digits, count, 2, tables, filter) ||
+    return alone || strongroom_has_digit_window(digits, count, 2, tables, &filters->hex) ||
            strongroom_hex_may_be_text(_mm512_loadu_si512(digits), count < 64 ? count : 64, count);
 }
 
@@ -668,7 +668,7 @@ STRONGROOM_KERNEL uint64_t strongroom_list_mask(const strongroom_row *row, size_
 
    Returns where it begins, and writes where it ends; the length of the row where there is none. */
 STRONGROOM_KERNEL size_t strongroom_next_list(
-    const strongroom_row *row, size_t from, const strongroom_tables *tables, const strongroom_filter *filter, size_t *end) {
+    const strongroom_row *row, size_t from, const strongroom_tables *tables, const strongroom_digit_filters *filters, size_t *end) {
     const strongroom_loaded loaded = strongroom_load_tables(tables);
     const size_t blocks = (row->length + 63) / 64;
     for (size_t block = from / 64; block < blocks; block++) {
@@ -712,7 +712,7 @@ STRONGROOM_KERNEL size_t strongroom_next_list(
             }
             if (position > row->length) position = row->length;
             if (position - start >= STRONGROOM_LIST_MINIMUM &&
-                strongroom_list_is_worth_a_look(row->bytes + start, position - start, tables, filter)) {
+                strongroom_list_is_worth_a_look(row->bytes + start, position - start, tables, filters)) {
                 *end = position;
                 return start;
             }
@@ -821,14 +821,14 @@ static inline void strongroom_mark_groups(
     (void)bytes, (void)count, (void)tables, (void)hints, (void)marks, (void)base64;
 }
 static inline size_t strongroom_next_base64(
-    const strongroom_row *row, size_t from, const strongroom_tables *tables, const strongroom_filter *filter, unsigned base32_minimum,
+    const strongroom_row *row, size_t from, const strongroom_tables *tables, const strongroom_digit_filters *filters, unsigned base32_minimum,
     size_t *end) {
-    (void)from, (void)tables, (void)filter, (void)base32_minimum;
+    (void)from, (void)tables, (void)filters, (void)base32_minimum;
     return *end = row->length;
 }
 static inline size_t strongroom_next_list(
-    const strongroom_row *row, size_t from, const strongroom_tables *tables, const strongroom_filter *filter, size_t *end) {
-    (void)from, (void)tables, (void)filter;
+    const strongroom_row *row, size_t from, const strongroom_tables *tables, const strongroom_digit_filters *filters, size_t *end) {
+    (void)from, (void)tables, (void)filters;
     return *end = row->length;
 }
 static inline size_t strongroom_next_utf16(const strongroom_row *row, size_t from, size_t minimum, size_t *end) {

@@ -24,7 +24,7 @@ final class ByteScanner {
     private var scratch: [Scratch] = []
     /// One for each depth at which rows are long, where the processor can make surveys and nothing shorter is looked for than they are sure of.
     private let surveyors: [RowSurveyor]
-    private let digitFilter: DigitFilter?
+    private let digitFilters: DigitFilters?
 
     /// Memory for what is decoded at one depth.
     private final class Scratch {
@@ -57,7 +57,7 @@ final class ByteScanner {
         surveyors =
             usesKernels && isSure && RowSurveyor.isAvailable
             ? [RowSurveyor(bytes: rowBytes), RowSurveyor(bytes: max(rowBytes, Self.joinedBytes))] : []
-        digitFilter = matchers.digits
+        digitFilters = matchers.digits
     }
 
     /// What is to be known of a row before it is looked through; nil where that is not known. It is good until the next one.
@@ -125,13 +125,13 @@ final class ByteScanner {
         let base64Minimum = (minimumBytes * 8 + 5) / 6
         let listMinimum = 2 * minimumBytes - 1
         if let survey {
-            if let digitFilter {
-                survey.forEachBase64Run(base32Minimum: base32Minimum, digitFilter) { run in
+            if let digitFilters {
+                survey.forEachBase64Run(base32Minimum: base32Minimum, digitFilters) { run in
                     let end = TextRuns.endOfBase64(in: bytes, from: run.upperBound)
                     if end - run.lowerBound >= base64Minimum { base64(run.lowerBound..<end) }
                     return end
                 }
-                survey.forEachList(digitFilter, list)
+                survey.forEachList(digitFilters, list)
             } else {
                 TextRuns.forEach(
                     in: bytes, of: CharacterClass.base64, minimum: base64Minimum, survey, STRONGROOM_MARK_BASE64,

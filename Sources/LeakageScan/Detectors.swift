@@ -12,7 +12,7 @@ struct Matchers: Sendable {
     var isEmpty: Bool { keys == nil && texts == nil && kit == nil }
 
     /// What base64 and base32 text of everything that is looked for looks like; nil where that cannot be told.
-    var digits: DigitFilter? { texts == nil && kit == nil ? keys?.digits : nil }
+    var digits: DigitFilters? { texts == nil && kit == nil ? keys?.digits : nil }
 
     /// - Parameter survey: of the row, with the windows of keys.
     @inline(__always) func scan(

@@ -50,7 +50,7 @@ final class WindowMatcher: Sendable {
     private let table: WindowTable
     private let origins: [Origin]
     /// What base64 and base32 text of the needles looks like; nil where that cannot be told from other text.
-    let digits: DigitFilter?
+    let digits: DigitFilters?
 
     /// More keys than this are looked for without their schedules, which begin with the key in any case.
     private static let scheduleLimit = 64
@@ -76,7 +76,7 @@ final class WindowMatcher: Sendable {
             }
         }
         // A whole text may be too short for a window of digits.
-        digits = shape.minimumBytes == nil ? nil : try DigitFilter.make(forms.map(\.forms))
+        digits = shape.minimumBytes == nil ? nil : try DigitFilters(forms.map(\.forms))
     }
 
     private static func forEachWindow(

@@ -166,16 +166,16 @@ struct RowSurvey {
     ///   - base32Minimum: how many digits of base32 make a run worth a look.
     ///   - body: is given a run, and says up to where everything has been looked at.
     func forEachBase64Run(
-        base32Minimum: Int, _ filter: DigitFilter, _ body: (Range<Int>) -> Int
+        base32Minimum: Int, _ filters: DigitFilters, _ body: (Range<Int>) -> Int
     ) {
         guard var known else { return }
         withUnsafePointer(to: ByteTables.shared) { tables in
-            filter.withFilter { filter in
+            filters.withFilters { filters in
                 var covered = 0
                 while covered < row.count {
                     var end = 0
                     let start = strongroom_next_base64(
-                        &known, covered, tables, filter, UInt32(base32Minimum), &end)
+                        &known, covered, tables, filters, UInt32(base32Minimum), &end)
                     guard start < row.count else { return }
                     covered = max(end, body(start..<end))
                 }
@@ -184,14 +184,14 @@ struct RowSurvey {
     }
 
     /// Each run of a list of numbers that is worth a look: see the kernel.
-    func forEachList(_ filter: DigitFilter, _ body: (Range<Int>) -> Void) {
+    func forEachList(_ filters: DigitFilters, _ body: (Range<Int>) -> Void) {
         guard var known else { return }
         withUnsafePointer(to: ByteTables.shared) { tables in
-            filter.withFilter { filter in
+            filters.withFilters { filters in
                 var covered = 0
                 while covered < row.count {
                     var end = 0
-                    let start = strongroom_next_list(&known, covered, tables, filter, &end)
+                    let start = strongroom_next_list(&known, covered, tables, filters, &end)
                     guard start < row.count else { return }
                     body(start..<end)
                     covered = end
