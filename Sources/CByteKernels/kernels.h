@@ -772,6 +772,7 @@ STRONGROOM_KERNEL size_t strongroom_next_utf16(const strongroom_row *row, size_t
         for (; groups; groups &= groups - 1) {
             size_t first = here + 2 * (size_t)__builtin_ctz(groups);
             if (first < from) continue;
+            if (first + 8 > row->length) break;
             uint64_t word = strongroom_read_64(row->bytes + first);
             /* Whether the other half stands behind a character or before it cannot be told from the middle of a text, and makes no difference to what
                the characters are. */

@@ -247,7 +247,8 @@ final class ByteScanner {
                 guard let part = rest.first else { return bytes.count }
                 let symbol = min(max(place - part.decoded.lowerBound, 0), part.decoded.count - 1)
                 let text = UnsafeRawBufferPointer(rebasing: bytes[part.run])
-                return part.run.lowerBound + Self.place(of: symbol..<symbol + 1, in: text, encoding, read)[keyPath: bound]
+                return part.run.lowerBound
+                    + Self.place(of: symbol..<symbol + 1, in: text, encoding, read)[keyPath: bound]
             }
             let start = bound(range.lowerBound, \.lowerBound)
             return toSource(start..<max(start, bound(range.upperBound - 1, \.upperBound)))

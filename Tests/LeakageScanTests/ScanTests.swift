@@ -140,6 +140,39 @@ final class ScanDirectory {
         #expect(shallow.outcome == .incomplete)
     }
 
+    /// Entries that stand in an archive as they are are looked at with the file; where something is found, the entry is told as well.
+    @Test(arguments: ["tar cf", "ar rc"]) func whatAnEntryHoldsIsFoundInTheFileAndInTheEntry(command: String) throws {
+        _ = try directory.write(try Random.bytes(count: 70_001), to: "first.o")
+        _ = try directory.write(LeakForm.base64.write(key.bytes), to: "second.o")
+        try directory.shell("\(command) a.archive first.o second.o && rm first.o second.o")
+        let result = try scan()
+        #expect(Set(result.findings.map(\.place.entries)) == [[], ["second.o"]])
+        #expect(result.gapCount == 0 && result.coverage.archives == 1 && result.coverage.archiveEntries == 2)
+        #expect(result.findings.map(\.form) == [["base64", "raw"], ["base64", "raw"]])
+    }
+
+    @Test func anArchiveWithinAnEntryThatStandsAsItIsIsOpened() throws {
+        _ = try directory.write(LeakForm.hexLower.write(key.bytes), to: "secret.txt")
+        try directory.shell("gzip secret.txt && tar cf a.tar secret.txt.gz && rm secret.txt.gz")
+        let result = try scan()
+        #expect(result.findings.map(\.place.entries.count) == [2] && result.coverage.archives == 2)
+        try directory.shell("truncate -s 700 a.tar")
+        #expect(try scan().gaps.map(\.reason) == [.archiveDamaged])
+    }
+
+    /// Words are aligned in an entry, and need not be in the archive.
+    @Test func aScheduleIsFoundHoweverItsEntryIsAligned() throws {
+        for (before, shift) in [(2, 0), (4, 0), (2, 4), (4, 96)] {
+            let schedule = try LeakForm.scheduleDecryption.write(try Random.bytes(count: 32))
+            _ = try directory.write(try Random.bytes(count: before), to: "first.o")
+            let second = try Random.bytes(count: shift) + schedule + Random.bytes(count: 3_000)
+            _ = try directory.write(second, to: "second.o")
+            try directory.shell("rm -f a.a && ar rc a.a first.o second.o && rm first.o second.o")
+            #expect(try scan().findings.map(\.rule).allSatisfy { $0 == .keySchedule })
+            #expect(try scan().findings.contains { $0.place.entries == ["second.o"] && $0.place.offset == shift })
+        }
+    }
+
     @Test func anArchiveThatUnpacksToTooMuchIsAGap() throws {
         try directory.shell("head -c 3000000 /dev/zero | gzip > bomb.gz")
         let result = try scan(selfTest: true) { $0.archiveBytes = 1_000_000 }

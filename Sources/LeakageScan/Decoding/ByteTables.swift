@@ -31,7 +31,9 @@ enum ByteTables {
         let base32 = ascii.map { Symbols.base32Value($0) ?? 128 }
         let hex = ascii.map { Symbols.hexValue($0) ?? 128 }
         var made = strongroom_tables()
-        withUnsafeMutableBytes(of: &made) { $0.copyBytes(from: classes + behind + base64 + base32 + hex + filterPatterns) }
+        withUnsafeMutableBytes(of: &made) {
+            $0.copyBytes(from: classes + behind + base64 + base32 + hex + filterPatterns)
+        }
         return made
     }()
 }
