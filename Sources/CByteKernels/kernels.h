@@ -639,11 +639,13 @@ STRONGROOM_KERNEL int strongroom_list_is_worth_a_look(
         uint64_t hex = there & ~(uint64_t)_mm512_movepi8_mask(read);
         uint64_t next_hex = ~(uint64_t)_mm512_movepi8_mask(_mm512_permutex2var_epi8(low_values, next, high_values));
         uint64_t decimal = _mm512_cmplt_epu8_mask(_mm512_sub_epi8(here, STRONGROOM_ALL('0')), STRONGROOM_ALL(10));
+        uint64_t firsts = hex & ~(hex << 1 | hex_before);
         /* The zero of `0x`. */
-        uint64_t prefix = _mm512_mask_cmpeq_epi8_mask(
-            _mm512_cmpeq_epi8_mask(here, STRONGROOM_ALL('0')), _mm512_or_si512(next, STRONGROOM_ALL(0x20)), STRONGROOM_ALL('x'));
+        uint64_t prefix = firsts & _mm512_mask_cmpeq_epi8_mask(
+                                       _mm512_cmpeq_epi8_mask(here, STRONGROOM_ALL('0')),
+                                       _mm512_or_si512(next, STRONGROOM_ALL(0x20)), STRONGROOM_ALL('x'));
         numbers += (size_t)__builtin_popcountll(decimal & ~(decimal << 1 | digit_before));
-        alone += (size_t)__builtin_popcountll(hex & ~prefix & ~next_hex & ~(hex << 1 | hex_before));
+        alone += (size_t)__builtin_popcountll(firsts & ~prefix & ~next_hex);
         digit_before = decimal >> 63;
         hex_before = hex >> 63;
         _mm512_storeu_si512(digits + count, _mm512_maskz_compress_epi8(hex & ~prefix, read));

@@ -65,6 +65,24 @@ extension Needle {
         #expect(hits(matcher, Array(key.bytes[3..<18])).isEmpty, "fifteen bytes are none")
     }
 
+    /// The zero of `0x` is none of a number; one at the end of a number, before an `x`, is. Both ways of looking see it so.
+    @Test func aZeroBeforeAnXEndsANumber() throws {
+        var bytes = try Random.bytes(count: 32)
+        bytes[24] &= 0xf0
+        let needle = try Needle("throwaway", .key, SecretBytes(count: 32) { $0.copyBytes(from: bytes) })
+        let matcher = Matchers(keys: try WindowMatcher([(0, needle)], .keys))
+        let hex = bytes[9..<25].map { String(format: "%02x", $0) }.joined()
+        for text in [
+            "=\(hex)xyz;", "=0x\(hex)xyz;",
+            "={0x" + hex.enumerated().map { ($0 % 2 == 0 && $0 > 0 ? ",0x" : "") + String($1) }.joined() + "}",
+        ] {
+            #expect(!hits(matcher, Array(text.utf8)).isEmpty)
+            let row =
+                try Random.bytes(count: 700).map { $0 | 0x80 } + Array(text.utf8) + [UInt8](repeating: 0xff, count: 700)
+            #expect(!hits(matcher, row).isEmpty)
+        }
+    }
+
     @Test func textIsFoundWhole() throws {
         let text = "hunter2 xyzzy"
         let matcher = Matchers(texts: try WindowMatcher([(0, Needle(text: text))], .texts))

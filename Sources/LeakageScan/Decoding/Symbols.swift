@@ -118,7 +118,7 @@ enum Symbols {
         }
     }
 
-    /// Four bits a symbol. `0x` and whatever stands between is left out; a digit that stands alone is a byte.
+    /// Four bits a symbol. `0x`, where no digit stands before it, and whatever stands between is left out; a digit that stands alone is a byte.
     static func hex(
         _ text: UnsafeRawBufferPointer, into symbols: UnsafeMutablePointer<UInt8>, limit: Int = .max
     ) -> Progress {
@@ -131,11 +131,11 @@ enum Symbols {
                     position += 1
                     continue
                 }
-                if value == 0, position + 1 < text.count, text[position + 1] | 0x20 == UInt8(ascii: "x") {
+                let isFirst = position == 0 || values[Int(text[position - 1])] == none
+                if value == 0, isFirst, position + 1 < text.count, text[position + 1] | 0x20 == UInt8(ascii: "x") {
                     position += 2
                     continue
                 }
-                let isFirst = position == 0 || values[Int(text[position - 1])] == none
                 let isLast = position + 1 == text.count || values[Int(text[position + 1])] == none
                 if isFirst, isLast {
                     symbols[count] = 0
