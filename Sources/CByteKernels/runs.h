@@ -1,0 +1,226 @@
+/* Where text begins and ends, found from the marks of blocks. */
+#ifndef STRONGROOM_RUNS_H
+#define STRONGROOM_RUNS_H
+
+#include "digits.h"
+#include "marks.h"
+
+static inline int strongroom_is_base64(const strongroom_tables *tables, uint8_t byte) {
+    return byte < 128 && !(tables->lacks[byte] & STRONGROOM_CLASS_BASE64);
+}
+
+/* Finds the next run of base64 text that is worth a look and begins at or behind `from`: 22 digits, or, where it ends with a line and may go
+   on in the next, which is indented, sixteen characters.
+
+   Returns where it begins, and writes where it ends; the length of the row where there is none. */
+STRONGROOM_KERNEL size_t strongroom_next_base64(
+    const strongroom_row *row, size_t from, const strongroom_tables *tables, const strongroom_digit_filters *filters, unsigned base32_minimum,
+    size_t *end) {
+    const size_t blocks = (row->length + 63) / 64;
+    size_t block = from / 64;
+    while (block < blocks) {
+        uint64_t eight = strongroom_read_64(row->marks + block) & 0x0101010101010101u * STRONGROOM_MARK_BASE64;
+        if (!eight) {
+            block += 8;
+            continue;
+        }
+        block += (size_t)__builtin_ctzll(eight) / 8;
+        /* Of a block that has no mark, no more than seven bytes at its beginning can belong to a run. */
+        uint8_t next_mark = row->marks[block + 1];
+        unsigned __int128 rows = row->base64[block];
+        if (block + 1 < blocks)
+            rows |= (unsigned __int128)(next_mark & STRONGROOM_MARK_BASE64 ? row->base64[block + 1] : 0x7f) << 64;
+        rows &= rows >> 1;
+        rows &= rows >> 2;
+        rows &= rows >> 4;
+        rows &= rows >> 8;
+        int may_be_indented = (row->marks[block] | next_mark) & STRONGROOM_MARK_INDENTED;
+        uint64_t starts = (uint64_t)(may_be_indented ? rows : rows & rows >> 6);
+        /* And no more than seven at its end. */
+        if (block > 0 && !(row->marks[block - 1] & STRONGROOM_MARK_BASE64)) {
+            uint64_t others = ~row->base64[block];
+            unsigned known = others ? (unsigned)__builtin_ctzll(others) : 64;
+            if (known + 7 >= (may_be_indented ? 16u : STRONGROOM_BASE64_MINIMUM)) starts |= 1;
+        }
+        size_t after = block + 1;
+        while (starts) {
+            size_t start = 64 * block + (size_t)__builtin_ctzll(starts), position = start;
+            if (start < from) {
+                starts &= from - 64 * block < 64 ? ~(uint64_t)0 << (from - 64 * block) : 0;
+                continue;
+            }
+            /* A run may begin in a block before, that has no mark. */
+            while (start > from && strongroom_is_base64(tables, row->bytes[start - 1])) start--;
+            /* To its end, block by block where there are masks. */
+            for (size_t here = block;;) {
+                uint64_t others = ~row->base64[here] >> (position & 63);
+                if (others) {
+                    position += (size_t)__builtin_ctzll(others);
+                    break;
+                }
+                position = 64 * ++here;
+                if (position >= row->length) break;
+                if (row->marks[here] & STRONGROOM_MARK_BASE64) continue;
+                while (position < row->length && strongroom_is_base64(tables, row->bytes[position])) position++;
+                break;
+            }
+            if (position > row->length) position = row->length;
+            int may_go_on = row->bytes[position - 1] == '\n' && position < row->length &&
+                            (row->bytes[position] == ' ' || row->bytes[position] == '\t');
+            if (may_go_on || (position - start >= STRONGROOM_BASE64_MINIMUM &&
+                              strongroom_base64_is_worth_a_look(row->bytes + start, position - start, tables, filters, base32_minimum))) {
+                *end = position;
+                return start;
+            }
+            from = position;
+            after = position / 64 > block ? position / 64 : block + 1;
+        }
+        block = after;
+    }
+    *end = row->length;
+    return row->length;
+}
+
+/* Which bytes of a block may be part of a list. */
+STRONGROOM_KERNEL uint64_t strongroom_list_mask(const strongroom_row *row, size_t block, const strongroom_loaded *loaded) {
+    uint64_t there = strongroom_first_bits(row->length - 64 * block);
+    return there & _mm512_testn_epi8_mask(
+                       strongroom_lacks(loaded, _mm512_maskz_loadu_epi8(there, row->bytes + 64 * block)),
+                       STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_LIST));
+}
+
+/* Finds the next run of a list that is worth a look and begins at or behind `from`.
+
+   Returns where it begins, and writes where it ends; the length of the row where there is none. */
+STRONGROOM_KERNEL size_t strongroom_next_list(
+    const strongroom_row *row, size_t from, const strongroom_tables *tables, const strongroom_digit_filters *filters, size_t *end) {
+    const strongroom_loaded loaded = strongroom_load_tables(tables);
+    const size_t blocks = (row->length + 63) / 64;
+    for (size_t block = from / 64; block < blocks; block++) {
+        uint64_t eight = strongroom_read_64(row->marks + block) & 0x0101010101010101u * STRONGROOM_MARK_LIST;
+        if (!eight) {
+            block += 7;
+            continue;
+        }
+        block += (size_t)__builtin_ctzll(eight) / 8;
+        unsigned __int128 rows = strongroom_list_mask(row, block, &loaded);
+        if (block + 1 < blocks) rows |= (unsigned __int128)strongroom_list_mask(row, block + 1, &loaded) << 64;
+        uint64_t others = ~(uint64_t)rows;
+        /* As many as begin here, and with what stands at the end of the block before. */
+        size_t first = others ? (size_t)__builtin_ctzll(others) : 64, before = 0;
+        if (first && block > 0) {
+            uint64_t others_before = ~strongroom_list_mask(row, block - 1, &loaded);
+            before = others_before ? (size_t)__builtin_clzll(others_before) : 64;
+        }
+        rows &= rows >> 1;
+        rows &= rows >> 2;
+        rows &= rows >> 4;
+        rows &= rows >> 8;
+        rows &= rows >> 15;
+        uint64_t starts = (uint64_t)rows;
+        if (before && before + first >= STRONGROOM_LIST_MINIMUM) starts |= 1;
+        while (starts) {
+            size_t start = 64 * block + (size_t)__builtin_ctzll(starts);
+            if (start < from) {
+                starts &= from - 64 * block < 64 ? ~(uint64_t)0 << (from - 64 * block) : 0;
+                continue;
+            }
+            size_t position = start;
+            /* A run that begins in a block that has the mark has been found from there; in others there is little of it. */
+            while (start > from && row->bytes[start - 1] < 128 && !(tables->lacks[row->bytes[start - 1]] & STRONGROOM_CLASS_LIST)) start--;
+            for (size_t at = block; at < blocks; at++, position = 64 * at) {
+                uint64_t ends = ~strongroom_list_mask(row, at, &loaded) >> (position & 63);
+                if (ends) {
+                    position += (size_t)__builtin_ctzll(ends);
+                    break;
+                }
+            }
+            if (position > row->length) position = row->length;
+            if (position - start >= STRONGROOM_LIST_MINIMUM &&
+                strongroom_list_is_worth_a_look(row->bytes + start, position - start, tables, filters)) {
+                *end = position;
+                return start;
+            }
+            from = position;
+        }
+        if (from > 64 * (block + 1)) block = from / 64 - 1;
+    }
+    *end = row->length;
+    return row->length;
+}
+
+/* How far characters of UTF-16 reach whose other half is zero, from one of them on: to the fourth zero in a row, or to a half that is not zero.
+   `before` is 1 where that half stands before its character. */
+STRONGROOM_KERNEL size_t strongroom_utf16_end(const strongroom_row *row, size_t from, size_t before) {
+    const uint64_t even = 0x5555555555555555u, odd = ~even;
+    size_t position = from;
+    unsigned zeros = 0;
+    while (position + 65 <= row->length) {
+        __m512i here = _mm512_loadu_si512(row->bytes + position - before);
+        uint64_t zero = _mm512_testn_epi8_mask(here, here);
+        uint32_t halves = (uint32_t)_pext_u64(zero, before ? even : odd), characters = (uint32_t)_pext_u64(zero, before ? odd : even);
+        unsigned fit = ~halves ? (unsigned)__builtin_ctz(~halves) : 32;
+        /* With those that stand before. */
+        uint64_t known = ((uint64_t)characters & strongroom_first_bits(fit)) << zeros | strongroom_first_bits(zeros);
+        uint64_t four = known & known >> 1 & known >> 2 & known >> 3;
+        if (four) return position + 2 * ((unsigned)__builtin_ctzll(four) + 4 - zeros);
+        position += 2 * fit;
+        if (fit < 32) return position;
+        zeros = (unsigned)__builtin_clz(~characters);
+    }
+    for (; position + 1 - before < row->length && !row->bytes[position + 1 - 2 * before] && zeros < 4; position += 2)
+        zeros = row->bytes[position] ? 0 : zeros + 1;
+    return position;
+}
+
+/* Finds the next text in UTF-16 with characters below U+0100 that begins at or behind `from` and is `minimum` bytes long or longer.
+
+   Returns where its first character begins that is not zero, and writes where it ends; the length of the row where there is none. */
+STRONGROOM_KERNEL size_t strongroom_next_utf16(const strongroom_row *row, size_t from, size_t minimum, size_t *end) {
+    const size_t blocks = (row->length + 63) / 64;
+    for (size_t block = from / 64; block < blocks; block++) {
+        uint64_t eight = strongroom_read_64(row->marks + block) & 0x0101010101010101u * STRONGROOM_MARK_UTF16;
+        if (!eight) {
+            block += 7;
+            continue;
+        }
+        block += (size_t)__builtin_ctzll(eight) / 8;
+        size_t here = 64 * block;
+        uint32_t groups;
+        if (here + 64 <= row->length) {
+            groups = strongroom_utf16_groups(row->bytes + here);
+        } else {
+            uint8_t last[64] = {0};
+            memcpy(last, row->bytes + here, row->length - here);
+            groups = strongroom_utf16_groups(last);
+        }
+        for (; groups; groups &= groups - 1) {
+            size_t first = here + 2 * (size_t)__builtin_ctz(groups);
+            if (first < from) continue;
+            if (first + 8 > row->length) break;
+            uint64_t word = strongroom_read_64(row->bytes + first);
+            /* Whether the other half stands behind a character or before it cannot be told from the middle of a text, and makes no difference to what
+               the characters are. */
+            const size_t character = first + (word & 0xff00ff00ff00ff00u ? 1 : 0);
+            const size_t before = character + 1 < row->length && !row->bytes[character + 1] ? 0 : 1;
+            size_t start = character, zeros = 0;
+            for (; start >= 2 + before && !row->bytes[start - 1 - 2 * before] && zeros < 4; start -= 2)
+                zeros = row->bytes[start - 2] ? 0 : zeros + 1;
+            size_t after = strongroom_utf16_end(row, character, before);
+            /* Zeros around a text are none of it. */
+            while (start < after && !row->bytes[start]) start += 2;
+            while (after > start + 2 && !row->bytes[after - 2]) after -= 2;
+            /* The last character may have its zero before it. */
+            after = after + 2 < row->length ? after + 2 : row->length;
+            if (after - start >= minimum) {
+                *end = after;
+                return start;
+            }
+            from = after > first + 8 ? after : first + 8;
+        }
+    }
+    *end = row->length;
+    return row->length;
+}
+
+#endif

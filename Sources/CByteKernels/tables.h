@@ -1,0 +1,108 @@
+/* What the loops of the scanner are told, and what they say. */
+#ifndef STRONGROOM_TABLES_H
+#define STRONGROOM_TABLES_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+enum {
+    STRONGROOM_BLOCK_BYTES = 64,
+    STRONGROOM_GROUP_BYTES = 192,
+    /* In each group, windows of four differences at every twelfth byte. */
+    STRONGROOM_GROUP_WINDOWS = 16,
+    STRONGROOM_WINDOW_STRIDE = 12,
+    /* Half a group. */
+    STRONGROOM_SCHEDULE_STRIDE = 96,
+    /* As many digits of base64 as say sixteen bytes. */
+    STRONGROOM_BASE64_MINIMUM = 22,
+    /* As many characters of a list as sixteen numbers need. */
+    STRONGROOM_LIST_MINIMUM = 31,
+    STRONGROOM_LIST_NUMBERS = 16,
+};
+
+/* What a group may hold. */
+enum {
+    /* Eight characters of text at a multiple of eight. */
+    STRONGROOM_HINT_TEXT = 1,
+    STRONGROOM_HINT_ESCAPE = 2,
+    STRONGROOM_HINT_PAIR = 4,
+    STRONGROOM_HINT_UTF16 = 8,
+    /* Words that are related as those of an AES-256 key schedule are. */
+    STRONGROOM_HINT_SCHEDULE = 16,
+};
+
+/* What a block holds. */
+enum {
+    /* Eight bytes at a multiple of eight are all of a class. */
+    STRONGROOM_MARK_BASE64 = 1,
+    /* Sixteen bytes at a multiple of sixteen are all of a class. */
+    STRONGROOM_MARK_LIST = 2,
+    /* A backslash or per cent sign that an escape may begin with. */
+    STRONGROOM_MARK_ESCAPE = 4,
+    /* A character from U+0080 to U+00FF in UTF-8, among 17 bytes of characters below U+0100; or as near to a border of the block that it may be. */
+    STRONGROOM_MARK_PAIR = 8,
+    /* Of eight bytes at a multiple of eight every other one is zero, and of the others at most one: numbers of 32 bits, which tables in
+       programs are full of, are not meant. */
+    STRONGROOM_MARK_UTF16 = 16,
+    /* In a block with base64, a line that ends, and another that begins with a blank. */
+    STRONGROOM_MARK_INDENTED = 32,
+};
+
+enum {
+    /* What a byte may be: part of base64 text, of a list of numbers, of any text; the first byte of an escape that says a number. */
+    STRONGROOM_CLASS_BASE64 = 1,
+    STRONGROOM_CLASS_LIST = 2,
+    STRONGROOM_CLASS_TEXT = 4,
+    STRONGROOM_CLASS_ESCAPE = 8,
+    STRONGROOM_CLASS_HEX = 16,
+    /* What follows a backslash in an escape that says a number: `x`, `u`, an octal digit. */
+    STRONGROOM_CLASS_ESCAPED = 32,
+};
+
+/* What ASCII characters are. Bytes from 128 on have no class. */
+typedef struct {
+    /* The classes that a character is *not* of: a row of bytes that are all of a class has no such bit. */
+    uint8_t lacks[128];
+    /* STRONGROOM_CLASS_ESCAPE, where a character is not the second one of any escape that says a number. */
+    uint8_t lacks_behind[128];
+    /* Six bits, for a digit of base64; 128 for every other character. */
+    uint8_t base64_values[128];
+    /* Five bits, for a digit of base32 in either case. */
+    uint8_t base32_values[128];
+    /* Four bits, for a hex digit. */
+    uint8_t hex_values[128];
+    /* Three of eight bits each, for filters. */
+    uint8_t filter_patterns[64];
+} strongroom_tables;
+
+/* Which windows may be a needle's: each sets three bits of one byte. */
+typedef struct {
+    const uint8_t *bytes;
+    /* There are two to the power of so many bytes; of windows of digits as many again, for a second place. */
+    unsigned bits;
+} strongroom_filter;
+
+/* Of windows of digits. */
+typedef struct {
+    strongroom_filter base64, base32, hex;
+} strongroom_digit_filters;
+
+/* A row of bytes whose blocks are marked. */
+typedef struct {
+    const uint8_t *bytes;
+    size_t length;
+    /* Eight more than there are blocks, the last ones zero. */
+    const uint8_t *marks;
+    /* Which bytes are base64, for each block that has that mark. */
+    const uint64_t *base64;
+} strongroom_row;
+
+/* Fibonacci hashing: two to the power of 32, or 64, divided by the golden ratio. The upper bits say which byte, the next six which
+   three bits of it. */
+#define STRONGROOM_HASH_32 0x9e3779b1u
+#define STRONGROOM_HASH_64 0x9e3779b97f4a7c15ull
+/* Another, for a second place. */
+#define STRONGROOM_SECOND_HASH_64 0xd6e8feb86659fd93ull
+
+#endif
