@@ -152,6 +152,14 @@ final class ByteScanner {
         escapes += pairs.filter { bytes[$0].contains(UInt8(ascii: "\\")) }
         decode(.utf8, pairs, in: bytes, path, toSource, report) { Characters.utf8($0, into: $1, limit: $2) }
         decode(.escapes, escapes, in: bytes, path, toSource, report) { Characters.escapes($0, into: $1, limit: $2) }
+        let mixed = escapes.filter {
+            bytes[$0].contains(UInt8(ascii: "\\")) && bytes[$0].contains(UInt8(ascii: "%"))
+        }
+        for style in [Characters.EscapeStyle.backslash, .percent] {
+            decode(.escapes, mixed, in: bytes, path, toSource, report) {
+                Characters.escapes($0, into: $1, limit: $2, style)
+            }
+        }
         decode(.utf16, wide, in: bytes, path, toSource, report) { Characters.utf16($0, into: $1, limit: $2) }
     }
 

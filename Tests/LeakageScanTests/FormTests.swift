@@ -83,6 +83,23 @@ extension Needle {
         }
     }
 
+    /// Keys some of whose bytes look like an escape of another style: `%07` in a string of a program, `\x07` in a URL.
+    @Test func escapesOfOneStyleAreNoneOfAnother() throws {
+        var inProgram = try Random.bytes(count: 32)
+        inProgram.replaceSubrange(14..<17, with: "%07".utf8)
+        var inURL = try Random.bytes(count: 32)
+        inURL.replaceSubrange(14..<18, with: "\\x07".utf8)
+        let url = inURL.enumerated().map { place, byte in
+            (14..<18).contains(place) ? String(Unicode.Scalar(byte)) : String(format: "%%%02X", byte)
+        }
+        for (bytes, text) in [
+            (inProgram, try LeakForm.pythonBytes.write(inProgram)), (inURL, Array("?k=\(url.joined())\n".utf8)),
+        ] {
+            let needle = try Needle("throwaway", .key, SecretBytes(count: 32) { $0.copyBytes(from: bytes) })
+            #expect(!hits(Matchers(keys: try WindowMatcher([(0, needle)], .keys)), text).isEmpty)
+        }
+    }
+
     @Test func textIsFoundWhole() throws {
         let text = "hunter2 xyzzy"
         let matcher = Matchers(texts: try WindowMatcher([(0, Needle(text: text))], .texts))

@@ -40,14 +40,21 @@ enum Characters {
         return (count, 2 * count)
     }
 
+    /// Which escapes are read as such: a per cent sign between those of a program's string is a character, and so is a backslash between those
+    /// of a URL.
+    enum EscapeStyle {
+        case any, backslash, percent
+    }
+
     /// One byte a character or escape.
     static func escapes(
-        _ text: UnsafeRawBufferPointer, into bytes: UnsafeMutablePointer<UInt8>, limit: Int = .max
+        _ text: UnsafeRawBufferPointer, into bytes: UnsafeMutablePointer<UInt8>, limit: Int = .max,
+        _ style: EscapeStyle = .any
     ) -> Symbols.Progress {
         var count = 0
         var position = 0
         while position < text.count, count < limit {
-            if let (value, length) = escape(text, position) {
+            if let (value, length) = escape(text, position, style) {
                 bytes[count] = value
                 position += length
             } else if isPair(text, position) {
@@ -64,14 +71,16 @@ enum Characters {
 
     /// Whether an escape that says a number begins here.
     static func isNumericEscape(_ text: UnsafeRawBufferPointer, _ position: Int) -> Bool {
-        guard let (_, length) = escape(text, position) else { return false }
+        guard let (_, length) = escape(text, position, .any) else { return false }
         return length > 2 || text[position] == UInt8(ascii: "%")
     }
 
-    private static func escape(_ text: UnsafeRawBufferPointer, _ position: Int) -> (value: UInt8, length: Int)? {
+    private static func escape(
+        _ text: UnsafeRawBufferPointer, _ position: Int, _ style: EscapeStyle
+    ) -> (value: UInt8, length: Int)? {
         switch text[position] {
-        case UInt8(ascii: "%"): digits(text, position + 1, 2).map { ($0, 3) }
-        case UInt8(ascii: "\\"): position + 1 < text.count ? backslash(text, position) : nil
+        case UInt8(ascii: "%") where style != .backslash: digits(text, position + 1, 2).map { ($0, 3) }
+        case UInt8(ascii: "\\") where style != .percent: position + 1 < text.count ? backslash(text, position) : nil
         default: nil
         }
     }
