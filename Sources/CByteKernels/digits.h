@@ -103,13 +103,21 @@ STRONGROOM_KERNEL size_t strongroom_write_digits(
     return count;
 }
 
+/* Leaves nothing of what a file says on the stack; the compiler must not know that nobody reads it. */
+static inline void strongroom_wipe_digits(uint8_t digits[STRONGROOM_LONGEST_RUN + 64], size_t count) {
+    memset(digits, 0, count + 64);
+    __asm__ volatile("" : : "r"(digits) : "memory");
+}
+
 /* Whether a run may be base32 that is worth a look. */
 STRONGROOM_KERNEL __attribute__((noinline)) int strongroom_base32_is_worth_a_look(
     const uint8_t *run, size_t length, const strongroom_tables *tables, const strongroom_filter *filter, unsigned minimum) {
     uint8_t digits[STRONGROOM_LONGEST_RUN + 64];
     size_t count = strongroom_write_digits(run, length, tables->base32_values, digits);
-    return count >= minimum && (strongroom_has_digit_window(digits, count, 8, tables, filter) ||
-                                strongroom_base32_may_be_text(_mm512_loadu_si512(digits), count < 64 ? count : 64, count));
+    int is_worth_it = count >= minimum && (strongroom_has_digit_window(digits, count, 8, tables, filter) ||
+                                           strongroom_base32_may_be_text(_mm512_loadu_si512(digits), count < 64 ? count : 64, count));
+    strongroom_wipe_digits(digits, count);
+    return is_worth_it;
 }
 
 /* Whether a run that is long, or has line ends in it, may be base64 that is worth a look. */
@@ -117,9 +125,11 @@ STRONGROOM_KERNEL __attribute__((noinline)) int strongroom_long_base64_is_worth_
     const uint8_t *run, size_t length, const strongroom_tables *tables, const strongroom_filter *filter) {
     uint8_t digits[STRONGROOM_LONGEST_RUN + 64];
     size_t count = strongroom_write_digits(run, length, tables->base64_values, digits);
-    return count >= STRONGROOM_BASE64_MINIMUM &&
-           (strongroom_has_digit_window(digits, count, 4, tables, filter) ||
-            strongroom_base64_may_be_text(_mm512_loadu_si512(digits), count < 64 ? count : 64, count));
+    int is_worth_it = count >= STRONGROOM_BASE64_MINIMUM &&
+                      (strongroom_has_digit_window(digits, count, 4, tables, filter) ||
+                       strongroom_base64_may_be_text(_mm512_loadu_si512(digits), count < 64 ? count : 64, count));
+    strongroom_wipe_digits(digits, count);
+    return is_worth_it;
 }
 
 /* Whether what a run of base64 text may say has to be looked at: bytes with a window that may be a needle's, or text; the same of base32. Of a
@@ -200,11 +210,13 @@ STRONGROOM_KERNEL int strongroom_list_is_worth_a_look(
         _mm512_storeu_si512(digits + count, _mm512_maskz_compress_epi8(hex & ~prefix, read));
         count += (size_t)__builtin_popcountll(hex & ~prefix);
     }
-    if (numbers >= STRONGROOM_LIST_NUMBERS) return 1;
     /* A digit that stands alone says a number, and two say one otherwise. */
-    if (count + alone < 2 * STRONGROOM_LIST_NUMBERS) return 0;
-    return alone || strongroom_has_digit_window(digits, count, 2, tables, &filters->hex) ||
-           strongroom_hex_may_be_text(_mm512_loadu_si512(digits), count < 64 ? count : 64, count);
+    int may_be_hex = count + alone >= 2 * STRONGROOM_LIST_NUMBERS;
+    int is_worth_it = numbers >= STRONGROOM_LIST_NUMBERS ||
+                      (may_be_hex && (alone || strongroom_has_digit_window(digits, count, 2, tables, &filters->hex) ||
+                                      strongroom_hex_may_be_text(_mm512_loadu_si512(digits), count < 64 ? count : 64, count)));
+    strongroom_wipe_digits(digits, count);
+    return is_worth_it;
 }
 
 #endif

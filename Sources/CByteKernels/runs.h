@@ -5,8 +5,8 @@
 #include "digits.h"
 #include "marks.h"
 
-static inline int strongroom_is_base64(const strongroom_tables *tables, uint8_t byte) {
-    return byte < 128 && !(tables->lacks[byte] & STRONGROOM_CLASS_BASE64);
+static inline int strongroom_is_of(const strongroom_tables *tables, uint8_t byte, uint8_t class) {
+    return byte < 128 && !(tables->lacks[byte] & class);
 }
 
 /* Finds the next run of base64 text that is worth a look and begins at or behind `from`: 22 digits, or, where it ends with a line and may go
@@ -50,7 +50,7 @@ STRONGROOM_KERNEL size_t strongroom_next_base64(
                 continue;
             }
             /* A run may begin in a block before, that has no mark. */
-            while (start > from && strongroom_is_base64(tables, row->bytes[start - 1])) start--;
+            while (start > from && strongroom_is_of(tables, row->bytes[start - 1], STRONGROOM_CLASS_BASE64)) start--;
             /* To its end, block by block where there are masks. */
             for (size_t here = block;;) {
                 uint64_t others = ~row->base64[here] >> (position & 63);
@@ -61,7 +61,7 @@ STRONGROOM_KERNEL size_t strongroom_next_base64(
                 position = 64 * ++here;
                 if (position >= row->length) break;
                 if (row->marks[here] & STRONGROOM_MARK_BASE64) continue;
-                while (position < row->length && strongroom_is_base64(tables, row->bytes[position])) position++;
+                while (position < row->length && strongroom_is_of(tables, row->bytes[position], STRONGROOM_CLASS_BASE64)) position++;
                 break;
             }
             if (position > row->length) position = row->length;
@@ -127,7 +127,7 @@ STRONGROOM_KERNEL size_t strongroom_next_list(
             }
             size_t position = start;
             /* A run that begins in a block that has the mark has been found from there; in others there is little of it. */
-            while (start > from && row->bytes[start - 1] < 128 && !(tables->lacks[row->bytes[start - 1]] & STRONGROOM_CLASS_LIST)) start--;
+            while (start > from && strongroom_is_of(tables, row->bytes[start - 1], STRONGROOM_CLASS_LIST)) start--;
             for (size_t at = block; at < blocks; at++, position = 64 * at) {
                 uint64_t ends = ~strongroom_list_mask(row, at, &loaded) >> (position & 63);
                 if (ends) {

@@ -165,58 +165,51 @@ struct RowSurvey {
     /// - Parameters:
     ///   - base32Minimum: how many digits of base32 make a run worth a look.
     ///   - body: is given a run, and says up to where everything has been looked at.
-    func forEachBase64Run(
-        base32Minimum: Int, _ filters: DigitFilters, _ body: (Range<Int>) -> Int
-    ) {
-        guard var known else { return }
-        withUnsafePointer(to: ByteTables.shared) { tables in
-            filters.withFilters { filters in
-                var covered = 0
-                while covered < row.count {
-                    var end = 0
-                    let start = strongroom_next_base64(
-                        &known, covered, tables, filters, UInt32(base32Minimum), &end)
-                    guard start < row.count else { return }
-                    covered = max(end, body(start..<end))
-                }
-            }
+    func forEachBase64Run(base32Minimum: Int, _ filters: DigitFilters, _ body: (Range<Int>) -> Int) {
+        withTables(filters) { tables, filters in
+            forEachText({ strongroom_next_base64($0, $1, tables, filters, UInt32(base32Minimum), $2) }, body)
         }
     }
 
     /// Each run of a list of numbers that is worth a look: see the kernel.
     func forEachList(_ filters: DigitFilters, _ body: (Range<Int>) -> Void) {
-        guard var known else { return }
-        withUnsafePointer(to: ByteTables.shared) { tables in
-            filters.withFilters { filters in
-                var covered = 0
-                while covered < row.count {
-                    var end = 0
-                    let start = strongroom_next_list(&known, covered, tables, filters, &end)
-                    guard start < row.count else { return }
-                    body(start..<end)
-                    covered = end
-                }
+        withTables(filters) { tables, filters in
+            forEachText({ strongroom_next_list($0, $1, tables, filters, $2) }) { run in
+                body(run)
+                return run.upperBound
             }
         }
     }
 
     /// Each text in UTF-16 with characters below U+0100, of so many bytes, from the byte that is not zero on.
     func forEachUTF16(minimum: Int, _ body: (Range<Int>) -> Void) {
-        guard var known else { return }
-        var covered = 0
-        while covered < row.count {
-            var end = 0
-            let start = strongroom_next_utf16(&known, covered, minimum, &end)
-            guard start < row.count else { return }
-            body(start..<end)
-            covered = end
+        forEachText({ strongroom_next_utf16($0, $1, minimum, $2) }) { run in
+            body(run)
+            return run.upperBound
         }
     }
 
-    /// What kernels are told of the row.
-    private var known: strongroom_row? {
-        row.bindMemory(to: UInt8.self).baseAddress.map {
-            strongroom_row(bytes: $0, length: row.count, marks: marks, base64: base64)
+    private func withTables(
+        _ filters: DigitFilters,
+        _ body: (UnsafePointer<strongroom_tables>, UnsafePointer<strongroom_digit_filters>) -> Void
+    ) {
+        withUnsafePointer(to: ByteTables.shared) { tables in filters.withFilters { body(tables, $0) } }
+    }
+
+    /// - Parameters:
+    ///   - next: is given the row and where to begin, writes where the next text ends, and says where it begins.
+    ///   - body: is given a text, and says up to where everything has been looked at.
+    private func forEachText(
+        _ next: (UnsafePointer<strongroom_row>, Int, UnsafeMutablePointer<Int>) -> Int, _ body: (Range<Int>) -> Int
+    ) {
+        guard let base = row.bindMemory(to: UInt8.self).baseAddress else { return }
+        var known = strongroom_row(bytes: base, length: row.count, marks: marks, base64: base64)
+        var covered = 0
+        while covered < row.count {
+            var end = 0
+            let start = next(&known, covered, &end)
+            guard start < row.count else { return }
+            covered = max(end, body(start..<end))
         }
     }
 }
