@@ -5,6 +5,7 @@ import Synchronization
 final class Collector: Sendable {
     private struct State {
         var findings: [Finding] = []
+        var filesWithFindings: Set<String> = []
         var gaps: [ScanGap] = []
         var gapCount = 0
         var coverage = ScanCoverage()
@@ -35,6 +36,7 @@ final class Collector: Sendable {
         state.withLock { state in
             if state.findings.count < ScanOptions.maximumFindings {
                 state.findings.append(finding)
+                state.filesWithFindings.insert(artifact.file)
             } else if !state.isFull {
                 state.isFull = true
                 Self.add(ScanGap(place: artifact.file, reason: .tooManyFindings), to: &state)
@@ -44,7 +46,7 @@ final class Collector: Sendable {
 
     /// Whether anything was found in a file.
     func hasFindings(in artifact: Artifact) -> Bool {
-        state.withLock { state in state.isFull || state.findings.contains { $0.place.file == artifact.file } }
+        state.withLock { $0.isFull || $0.filesWithFindings.contains(artifact.file) }
     }
 
     /// Something that could not be looked at.
