@@ -244,22 +244,21 @@ final class ByteScanner {
         let next = path.appending(encoding)
         var parts: [Part] = []
         var count = 0
-        /// Where a range of the row stands, from the text that it begins in to the one that it ends in.
+        /// Where a range of the row stands in the text that it is of. A match may go on over what stands between two, by chance.
         func place(_ range: Range<Int>) -> Range<Int> {
-            func bound(_ place: Int, _ bound: KeyPath<Range<Int>, Int>) -> Int {
-                var rest = parts[...]
-                while rest.count > 1 {
-                    let middle = rest.startIndex + rest.count / 2
-                    rest = parts[middle].decoded.lowerBound <= place ? rest[middle...] : rest[..<middle]
-                }
-                guard let part = rest.first else { return bytes.count }
-                let symbol = min(max(place - part.decoded.lowerBound, 0), part.decoded.count - 1)
-                let text = UnsafeRawBufferPointer(rebasing: bytes[part.run])
-                return part.run.lowerBound
-                    + Self.place(of: symbol..<symbol + 1, in: text, encoding, read)[keyPath: bound]
+            let middle = (range.lowerBound + range.upperBound) / 2
+            var rest = parts[...]
+            while rest.count > 1 {
+                let half = rest.startIndex + rest.count / 2
+                rest = parts[half].decoded.lowerBound <= middle ? rest[half...] : rest[..<half]
             }
-            let start = bound(range.lowerBound, \.lowerBound)
-            return toSource(start..<max(start, bound(range.upperBound - 1, \.upperBound)))
+            guard let part = rest.first else { return toSource(bytes.count..<bytes.count) }
+            let symbols = range.clamped(to: part.decoded)
+            let start = part.decoded.lowerBound
+            let text = UnsafeRawBufferPointer(rebasing: bytes[part.run])
+            let place = Self.place(
+                of: symbols.lowerBound - start..<symbols.upperBound - start, in: text, encoding, read)
+            return toSource(part.run.lowerBound + place.lowerBound..<part.run.lowerBound + place.upperBound)
         }
         func finish() {
             let row = UnsafeRawBufferPointer(start: scratch(path.depth, capacity: count).symbols, count: count)
