@@ -101,7 +101,6 @@ package struct PageSource: Sendable {
         guard let overlay else { throw PageCipherError.walDamaged }
         // It began anew, which it can only where everything up to the earlier moment was in the main file.
         guard earlier.header == now.header else { return overlay.newestFrames.keys.sorted() }
-        let known = WALFrame.count(in: earlier.length, pageSize: pageSize)
-        return overlay.newestFrames.filter { $0.value > known }.keys.sorted()
+        return overlay.newestFrames.filter { $0.value > earlier.frames }.keys.sorted()
     }
 }

@@ -3,24 +3,39 @@
 package import DurableFiles
 import Glibc
 
-/// What a WAL is like at one moment. It only ever grows, or begins anew with another header: equal marks mean that nothing
-/// was written in between.
+/// What a WAL is like at one moment. In a round it only ever grows, and each round has another header: equal marks mean that nothing was written
+/// in between.
+///
+/// The length of the file says nothing of that. A WAL that begins anew is as long as it was, and until it is longer, frames of
+/// its last round stand behind those of this one.
 package struct WALMark: Equatable, Sendable {
-    /// In bytes.
-    package let length: Int
+    /// How many frames of this round hold what was acknowledged.
+    let frames: Int
     let header: [UInt8]
 
     /// There is no WAL.
-    package static let none = WALMark(length: 0, header: [])
+    package static let none = WALMark(frames: 0, header: [])
 
-    package init(of file: DataFile) throws {
-        self.init(length: try file.length(), header: try file.bytes(at: 0, count: WALHeader.length))
-    }
-
-    private init(length: Int, header: [UInt8]) {
-        self.length = length
+    /// - Parameters:
+    ///   - frames: what SQLite knows of it: docs/formats/page.md, "The index of a WAL".
+    ///   - header: the first bytes of the file, fewer where it has fewer.
+    package init(frames: Int, header: [UInt8]) {
+        self.frames = frames
         self.header = header
     }
+
+    /// Of a WAL that nobody uses: all that it holds.
+    package init(ofUnused file: DataFile) throws {
+        self.init(frames: .max, header: try Self.header(of: file))
+    }
+
+    /// The first bytes of a WAL.
+    package static func header(of file: DataFile) throws -> [UInt8] {
+        try file.bytes(at: 0, count: WALHeader.length)
+    }
+
+    /// The salts of a round, which stand in the index as they do in the header.
+    package static let salts = 16..<24
 }
 
 /// Which frame of the WAL holds the newest committed version of which page.
@@ -48,7 +63,7 @@ struct WALOverlay: Sendable {
         for attempt in 1...Self.attempts {
             // It began anew since: so all that it held at that moment was in the main file, and stays there.
             guard try file.bytes(at: 0, count: WALHeader.length) == moment.header else { return nil }
-            let scan = try WALScan(of: file, upTo: moment.length, with: authenticator)
+            let scan = try WALScan(of: file, upToFrame: moment.frames, with: authenticator)
             let isStill = try file.bytes(at: 0, count: WALHeader.length) == moment.header
             if isStill, scan.damage == nil {
                 header = moment.header

@@ -34,13 +34,13 @@ package struct WALScan: Sendable, Equatable {
 
     /// Scans the WAL of a database; a file too short to hold a frame is an empty one.
     ///
-    /// - Parameter end: where to stop, in bytes; at the end of the file unless said otherwise.
-    package init(of file: DataFile, upTo end: Int = .max, with key: borrowing PageAuthenticator) throws {
+    /// - Parameter last: the last frame that is looked at; the last of the file unless said otherwise.
+    package init(of file: DataFile, upToFrame last: Int = .max, with key: borrowing PageAuthenticator) throws {
         let header = try file.bytes(at: 0, count: WALHeader.length)
         let frameLength = WALFrame.headerLength + key.layout.size
-        let length = try min(end, file.length())
-        guard header.count == WALHeader.length, length >= WALHeader.length + frameLength else { return }
-        frames = WALFrame.count(in: length, pageSize: key.layout.size)
+        let frames = try min(last, WALFrame.count(in: file.length(), pageSize: key.layout.size))
+        guard header.count == WALHeader.length, frames > 0 else { return }
+        self.frames = frames
         let parsed = WALHeader(header)
         if let parsed, parsed.pageSize != key.layout.size {
             damage = .pageSize

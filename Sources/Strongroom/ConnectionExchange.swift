@@ -67,7 +67,7 @@ enum ConnectionExchange {
         file.cutOff()
     }
 
-    private static func handle(_ db: Database) throws -> OpaquePointer {
+    static func handle(_ db: Database) throws -> OpaquePointer {
         guard let connection = db.sqliteConnection else { throw StrongroomError(.storeLocked) }
         return connection
     }
@@ -83,7 +83,7 @@ enum ConnectionExchange {
 }
 
 /// The file that a connection has open, as SQLite's file layer sees it.
-private struct OpenFile {
+struct OpenFile {
     let file: UnsafeMutablePointer<sqlite3_file>
     let vfs: UnsafeMutablePointer<sqlite3_vfs>
 

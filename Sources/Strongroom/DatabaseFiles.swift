@@ -53,8 +53,8 @@ struct DatabaseFiles: Sendable {
         return try DataFile(wal).length() > 0
     }
 
-    /// What the WAL is like now.
-    func walMark() throws -> WALMark {
-        try StrictFiles.exists(wal) ? WALMark(of: DataFile(wal)) : .none
+    /// What the WAL of a database is like that nobody has open.
+    func unusedWALMark() throws -> WALMark {
+        try StrictFiles.exists(wal) ? WALMark(ofUnused: DataFile(wal)) : .none
     }
 }

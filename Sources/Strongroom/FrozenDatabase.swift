@@ -37,14 +37,14 @@ extension Profile {
         let files = open.files
         let hold = try open.holdOpen()
         return try StrongroomError.wrapping(.query, files.main) {
-            try database.writeWithoutTransaction { _ in
+            try database.writeWithoutTransaction { db in
                 let pin = try DatabasePin(database) { try MigrationState($0) }
                 let release: @Sendable () -> Void = {
                     pin.release()
                     hold.release()
                 }
                 do {
-                    let moment = try files.walMark()
+                    let moment = try files.walMark(db)
                     return try body(
                         FrozenDatabase(files: files, migrations: pin.value, moment: moment, release: release))
                 } catch {
@@ -127,9 +127,9 @@ extension Store {
         return try StrongroomError.wrapping(.open, files.main) {
             let queue = try DatabaseQueue(
                 path: files.main.string, configuration: Engine.configuration(key: key, policy: policy, readonly: true))
-            let pin = try DatabasePin(queue) { try MigrationState($0) }
-            let moment = try files.walMark()
-            return FrozenDatabase(files: files, migrations: pin.value, moment: moment, main: main) {
+            let pin = try DatabasePin(queue) { (migrations: try MigrationState($0), moment: try files.walMark($0)) }
+            return FrozenDatabase(files: files, migrations: pin.value.migrations, moment: pin.value.moment, main: main)
+            {
                 pin.release()
                 try? queue.close()
                 key.secret.wipe()
@@ -160,7 +160,7 @@ extension Store {
                 }
             }
             try open.close(keepingLock: true)
-            let moment = try files.walMark()
+            let moment = try files.unusedWALMark()
             return (FrozenDatabase(files: files, migrations: migrations, moment: moment) { lock.release() }, value)
         } catch {
             lock.release()

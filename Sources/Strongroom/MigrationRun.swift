@@ -70,9 +70,10 @@ extension OpenDatabase {
     private func takeSnapshot(before next: String, of store: Store) throws {
         let rotation = try store.holdRotation()
         defer { rotation.release() }
-        let frozen = FrozenDatabase(
-            files: files, migrations: try writer.read { try MigrationState($0) }, moment: try files.walMark(),
-            release: {})
+        let (migrations, moment) = try writer.writeWithoutTransaction {
+            (try MigrationState($0), try files.walMark($0))
+        }
+        let frozen = FrozenDatabase(files: files, migrations: migrations, moment: moment, release: {})
         _ = try frozen.take(SnapshotOccasion(reason: .preMigration(next: next)), store, nil)
         try store.prunePreMigrationSnapshots(of: files.scope)
     }

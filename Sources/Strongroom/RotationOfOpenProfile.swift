@@ -78,7 +78,7 @@ struct RotationOfOpenProfile {
     private func nextMoment(after earlier: HeldMoment?) throws -> HeldMoment {
         let reader = try StrongroomError.wrapping(.query, files.main) { try open.makeReader() }
         return try StrongroomError.wrapping(.query, files.main) {
-            try database.writeWithoutTransaction { _ in try HeldMoment(files, reader) }
+            try database.writeWithoutTransaction { try HeldMoment(files, $0, heldBy: reader) }
         }
     }
 
@@ -98,7 +98,7 @@ struct RotationOfOpenProfile {
         try StrongroomError.wrapping(.query, files.main) {
             try database.barrierWriteWithoutTransaction { db in
                 let start = ContinuousClock.now
-                let last = try HeldMoment(files, nil)
+                let last = try HeldMoment(files, db, heldBy: nil)
                 let source = try last.pages(under: keys.old)
                 let changed = try last.changed(since: moment, in: source)
                 if !changed.isEmpty { try target.write(pages: changed, of: source) }
@@ -140,11 +140,13 @@ private final class HeldMoment {
 
     /// Called while nobody writes.
     ///
-    /// - Parameter reader: a connection whose read transaction is to hold the moment; nil where nobody writes until it is over.
-    init(_ files: DatabaseFiles, _ reader: DatabaseQueue?) throws {
+    /// - Parameters:
+    ///   - db: the connection that writes.
+    ///   - reader: a connection whose read transaction is to hold the moment; nil where nobody writes until it is over.
+    init(_ files: DatabaseFiles, _ db: Database, heldBy reader: DatabaseQueue?) throws {
         self.files = files
         self.reader = reader
-        mark = try files.walMark()
+        mark = try files.walMark(db)
         // A transaction begins with the first read. It is the last thing here that may fail, so that none is left behind.
         pin = try reader.map { try DatabasePin($0) { _ = try Bookkeeping.epoch($0) } }
     }

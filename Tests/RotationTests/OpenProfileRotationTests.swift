@@ -124,6 +124,29 @@ final class Shared<Value: Sendable>: Sendable {
         try reopened.close()
     }
 
+    /// A WAL that began anew is as long as it was, and frames of its last round stand behind those of this one: what is written meanwhile makes it
+    /// no longer.
+    @Test func whatIsWrittenIntoAWALThatBeganAnewIsKept() async throws {
+        let sample = try RotationStore()
+        let profile = try sample.store.openProfile(sample.info)
+        try profile.database.beginWALAnew()
+        let written = Shared(0)
+        try await profile.rotateDataKey { progress in
+            guard progress.phase != .exchanging else { return }
+            try? profile.database.write { try $0.execute(sql: "INSERT INTO t (filling) VALUES ('meanwhile')") }
+            written.change { $0 += 1 }
+        }
+        #expect(written.value > 0)
+        let statement = "SELECT count(*) FROM t WHERE filling = 'meanwhile'"
+        #expect(try await profile.database.read { try Int.fetchOne($0, sql: statement) } == written.value)
+        #expect(try await profile.database.read { try String.fetchOne($0, sql: "PRAGMA integrity_check") } == "ok")
+        try profile.close()
+        #expect(try sample.store.verify(sample.info).isHealthy)
+        let again = try sample.store.openProfile(sample.info)
+        #expect(try await again.database.read { try Int.fetchOne($0, sql: statement) } == written.value)
+        try again.close()
+    }
+
     /// Pages that go: the file becomes shorter while it is copied.
     @Test func theDatabaseMayShrinkAndGrowMeanwhile() async throws {
         let sample = try RotationStore(rows: 3_000)

@@ -171,6 +171,25 @@ struct SnapshotStore {
         #expect(try sample.rows() == 300)
     }
 
+    /// A WAL that began anew is as long as it was: what is written after the freeze goes where frames of its last round stood.
+    @Test func aWALThatBeganAnewIsFrozenToo() async throws {
+        let profile = try store.openProfile(sample.info)
+        try profile.database.beginWALAnew()
+        let before = try await profile.database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM t") }
+        var failed: [FailedDatabase] = []
+        let frozen = try store.freezeAll(&failed)
+        for _ in 0..<5 {
+            try await profile.database.write { try $0.execute(sql: "INSERT INTO t (filling) VALUES ('later')") }
+        }
+        let own = try #require(frozen.first { $0.files.scope == scope })
+        let snapshot = try own.take(SnapshotOccasion(reason: .manual), store, nil)
+        for database in frozen { database.release() }
+        try profile.close()
+        let copy = try await store.restoreSnapshot(snapshot, asProfileNamed: "copy").info
+        #expect(try sample.test.rows(copy, in: store) == before)
+        #expect(try sample.rows() == (before ?? 0) + 5)
+    }
+
     @Test func aSetIsFrozenAtOneMoment() async throws {
         let names = ["b", "c", "d"]
         let infos = try names.map { try store.createProfile(named: $0) }

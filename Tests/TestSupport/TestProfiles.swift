@@ -1,7 +1,7 @@
 import CryptoPrimitives
 import DurableFiles
 import Foundation
-import GRDB
+package import GRDB
 package import Strongroom
 package import SystemPackage
 
@@ -59,6 +59,15 @@ extension TestStore {
 
     /// What must never be seen in a file.
     package static let canary = "CANARY-of-the-rows-7b1e"
+}
+
+extension DatabasePool {
+    /// Leaves a WAL whose last round was longer than this one: its file holds frames of both.
+    package func beginWALAnew() throws {
+        try write { try $0.execute(sql: "CREATE TABLE filling AS SELECT randomblob(2000000) AS x") }
+        try writeWithoutTransaction { _ = try $0.checkpoint(.restart) }
+        try write { try $0.execute(sql: "CREATE TABLE began (anew)") }
+    }
 }
 
 /// A lock that is held against everybody else.
