@@ -11,7 +11,7 @@ struct Matchers: Sendable {
 
     var isEmpty: Bool { keys == nil && texts == nil && kit == nil }
 
-    /// What base64 and base32 text of everything that is looked for looks like; nil where that cannot be told.
+    /// What base64, base32 and hex text of everything that is looked for looks like; nil where that cannot be told.
     var digits: DigitFilters? { texts == nil && kit == nil ? keys?.digits : nil }
 
     /// - Parameter survey: of the row, with the windows of keys.

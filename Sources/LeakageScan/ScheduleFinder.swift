@@ -16,9 +16,11 @@ enum ScheduleFinder {
     /// - Parameters:
     ///   - misalignment: how far the row's first byte is from a multiple of four.
     ///   - survey: of the row, where there is one.
+    ///   - usesKernels: whether to look with a kernel where there is no survey.
     ///   - found: called with where a schedule begins.
     static func scan(
-        _ bytes: UnsafeRawBufferPointer, misalignment: Int, _ survey: RowSurvey?, _ found: (Int, ByteForm) -> Void
+        _ bytes: UnsafeRawBufferPointer, misalignment: Int, _ survey: RowSurvey?,
+        usesKernels: Bool = true, _ found: (Int, ByteForm) -> Void
     ) {
         guard let base = bytes.baseAddress, bytes.count >= length else { return }
         let first = (4 - misalignment & 3) & 3
@@ -30,7 +32,7 @@ enum ScheduleFinder {
         }
         func lookThrough(from start: Int, to end: Int) {
             var position = start
-            if RowSurveyor.isAvailable {
+            if usesKernels, RowSurveyor.isAvailable {
                 // Where a kernel can read at each place.
                 let places = max(0, end - start - 52) / stride
                 let bytes = base.assumingMemoryBound(to: UInt8.self) + start

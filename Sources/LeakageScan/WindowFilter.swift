@@ -16,9 +16,11 @@ final class WindowFilter: Sendable {
         // Eight bytes a window, and 64 KiB at least: then one window in some hundreds is looked up in vain.
         let bits = Self.bits(atLeast: count * 8, 16...20)
         bytes = try SecretBytes(count: 1 << Int(bits)) { bytes in
-            forEach { window in
-                let (place, pattern) = Self.place(of: window, bits)
-                bytes[place] |= pattern
+            ByteTables.filterPatterns.withUnsafeBufferPointer { patterns in
+                forEach { window in
+                    let (place, pattern) = Self.place(of: window, bits, patterns)
+                    bytes[place] |= pattern
+                }
             }
         }
         self.bits = bits
@@ -32,13 +34,11 @@ final class WindowFilter: Sendable {
     }
 
     /// Which byte a window sets bits of, and which.
-    @inline(__always) private static func place(of window: UInt32, _ bits: UInt32) -> (Int, UInt8) {
+    @inline(__always) private static func place(
+        of window: UInt32, _ bits: UInt32, _ patterns: UnsafeBufferPointer<UInt8>
+    ) -> (Int, UInt8) {
         let hash = window &* UInt32(STRONGROOM_HASH_32)
-        return (Int(hash >> (32 &- bits)), pattern(hash >> (26 &- bits) & 63))
-    }
-
-    @inline(__always) private static func pattern(_ number: UInt32) -> UInt8 {
-        ByteTables.filterPatterns.withUnsafeBufferPointer { $0[Int(number)] }
+        return (Int(hash >> (32 &- bits)), patterns[Int(hash >> (26 &- bits) & 63)])
     }
 
     /// Lends a filter to a kernel; where there is none, one that no window passes.
@@ -63,9 +63,8 @@ final class WindowFilter: Sendable {
         bytes.withUnsafeBytes { bytes in
             ByteTables.filterPatterns.withUnsafeBufferPointer { patterns in
                 body { window in
-                    let hash = window &* UInt32(STRONGROOM_HASH_32)
-                    let pattern = patterns[Int(hash >> (26 &- bits) & 63)]
-                    return bytes[Int(hash >> (32 &- bits))] & pattern == pattern
+                    let (place, pattern) = Self.place(of: window, bits, patterns)
+                    return bytes[place] & pattern == pattern
                 }
             }
         }

@@ -49,7 +49,7 @@ final class WindowMatcher: Sendable {
     let filter: WindowFilter
     private let table: WindowTable
     private let origins: [Origin]
-    /// What base64 and base32 text of the needles looks like; nil where that cannot be told from other text.
+    /// What base64, base32 and hex text of the needles looks like; nil where that cannot be told from other text.
     let digits: DigitFilters?
 
     /// More keys than this are looked for without their schedules, which begin with the key in any case.

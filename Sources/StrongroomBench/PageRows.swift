@@ -103,7 +103,7 @@ enum PageRows {
             })
     }
 
-    /// Another key for every page, durable, against `PRAGMA rekey` of a copy. Both end with an fsync.
+    /// Another key for every page, durable, against what SQLCipher does (`rekeyName`) to a copy. Both end with an fsync.
     static func reencrypt(_ database: BenchDatabase, limit: CryptoLimits, rounds: Int) async throws -> Comparison {
         let target = database.path.removingLastComponent().appending("target.db")
         return try await Comparison.measure(

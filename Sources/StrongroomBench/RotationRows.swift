@@ -8,8 +8,8 @@ import Keyring
 import Strongroom
 
 enum RotationRows {
-    /// A closed profile to another key, fsynced and read back, and the same while it is open; against `PRAGMA rekey` of a database
-    /// of the same size, which is not read back. Both sides begin with their file in the page cache.
+    /// A closed profile to another key, fsynced and read back, and the same while it is open; against what SQLCipher does (`rekeyName`) to a
+    /// database of the same size, which is not read back. Both sides begin with their file in the page cache.
     static func data(_ bench: BenchProfile, _ database: BenchDatabase, rounds: Int) async throws -> [Comparison] {
         try bench.profile.close()
         let scope = KeyScope.profile(bench.profile.info.id)

@@ -192,10 +192,13 @@ import Testing
                 row.replaceSubrange(start..<start + schedule.count, with: schedule)
                 let misalignment = (4 - start & 3) & 3
                 row.withUnsafeBytes { row in
-                    for survey in [scanner.survey(row, misalignment: misalignment), nil] {
+                    let survey = scanner.survey(row, misalignment: misalignment)
+                    for (survey, usesKernels) in [(survey, true), (nil, true), (nil, false)] {
                         var found: [Int] = []
-                        ScheduleFinder.scan(row, misalignment: misalignment, survey) { place, _ in found.append(place) }
-                        #expect(found == [start], "\(form), survey: \(survey != nil)")
+                        ScheduleFinder.scan(row, misalignment: misalignment, survey, usesKernels: usesKernels) {
+                            place, _ in found.append(place)
+                        }
+                        #expect(found == [start], "\(form), survey: \(survey != nil), kernels: \(usesKernels)")
                     }
                 }
             }

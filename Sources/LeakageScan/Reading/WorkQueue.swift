@@ -35,9 +35,7 @@ final class OpenedFile: Sendable {
 
 final class WorkQueue: Sendable {
     /// Something that is not taken apart yet.
-    ///
-    /// Unchecked because of the readers of directories: one is in the queue, or out of it with the one thread that took it, never both.
-    private enum Pending: @unchecked Sendable {
+    private enum Pending: Sendable {
         /// - isNamed: whether somebody named it, rather than a directory that it stands in.
         case path(FilePath, shown: String, isNamed: Bool)
         case directory(DirectoryReader, FilePath, shown: String)
