@@ -42,15 +42,20 @@ package struct PageSource: Sendable {
     /// The pages of the main file with the committed frames of the WAL laid over it, as they were at one moment. The caller
     /// has held a read transaction open since then, so that neither is overwritten.
     ///
-    /// - Parameter moment: the mark of the WAL when nobody was writing and that transaction had begun.
+    /// - Parameters:
+    ///   - moment: the mark of the WAL when nobody was writing and that transaction had begun.
+    ///   - earlier: the pages at an earlier moment: of the WAL only what was written since is read.
     /// - Throws: `PageCipherError.walDamaged` where the WAL holds acknowledged changes that cannot be read.
     package init(
-        _ main: DataFile, wal: DataFile?, at moment: WALMark, authenticator: borrowing PageAuthenticator
+        _ main: DataFile, wal: DataFile?, at moment: WALMark, authenticator: borrowing PageAuthenticator,
+        after earlier: PageSource? = nil
     ) throws {
         pageSize = authenticator.layout.size
         self.main = main
         patches = [:]
-        overlay = try wal.map { try WALOverlay(of: $0, at: moment, over: main, authenticator) } ?? nil
+        overlay =
+            try wal.map { try WALOverlay(of: $0, at: moment, over: main, authenticator, after: earlier?.overlay) }
+            ?? nil
         pageCount = try overlay?.pageCount ?? main.length() / pageSize
     }
 

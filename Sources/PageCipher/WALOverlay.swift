@@ -44,6 +44,8 @@ struct WALOverlay: Sendable {
     let frames: [Int: Int]
     /// The newest committed frame of each page that stands in the WAL, whether the main file has it too or not.
     let newestFrames: [Int: Int]
+    /// What the next overlay goes on from.
+    private let scan: WALScan?
     /// How many pages the database has after the last commit; nil where the main file alone says so.
     let pageCount: Int?
     private let file: DataFile
@@ -52,10 +54,13 @@ struct WALOverlay: Sendable {
 
     private static let attempts = 50
 
-    /// - Parameter moment: what the WAL was like when the transaction began that holds it still; what came later is left out.
+    /// - Parameters:
+    ///   - moment: what the WAL was like when the transaction began that holds it still; what came later is left out.
+    ///   - earlier: the overlay of an earlier moment, whose frames are not looked at again where they are of the same round.
     /// - Returns: nil where it has begun anew since, so that everything is in the main file.
     init?(
-        of file: DataFile, at moment: WALMark, over main: DataFile, _ authenticator: borrowing PageAuthenticator
+        of file: DataFile, at moment: WALMark, over main: DataFile, _ authenticator: borrowing PageAuthenticator,
+        after earlier: WALOverlay? = nil
     ) throws {
         self.file = file
         pageSize = authenticator.layout.size
@@ -63,11 +68,13 @@ struct WALOverlay: Sendable {
         for attempt in 1...Self.attempts {
             // It began anew since: so all that it held at that moment was in the main file, and stays there.
             guard try file.bytes(at: 0, count: WALHeader.length) == moment.header else { return nil }
-            let scan = try WALScan(of: file, upToFrame: moment.frames, with: authenticator)
+            let known = earlier?.header == moment.header ? earlier?.scan : nil
+            let scan = try WALScan(of: file, upToFrame: moment.frames, with: authenticator, continuing: known)
             let isStill = try file.bytes(at: 0, count: WALHeader.length) == moment.header
             if isStill, scan.damage == nil {
                 header = moment.header
                 newestFrames = scan.newestFrames
+                self.scan = scan
                 guard let pageCount = scan.pageCount else {
                     (frames, self.pageCount) = ([:], nil)
                     return
@@ -88,6 +95,7 @@ struct WALOverlay: Sendable {
         self.file = file
         self.frames = frames.filter { $0.key <= pageCount }
         newestFrames = frames
+        scan = nil
         self.pageCount = pageCount
         self.pageSize = pageSize
         header = try file.bytes(at: 0, count: WALHeader.length)

@@ -31,15 +31,23 @@ package struct WALScan: Sendable, Equatable {
     package private(set) var pageCount: Int?
     /// The newest committed frame of each page, by page number.
     package private(set) var newestFrames: [Int: Int] = [:]
+    /// What the check sum of the next frame continues; nil before the first frame.
+    private var sum: WALChecksum?
 
     /// Scans the WAL of a database; a file too short to hold a frame is an empty one.
     ///
-    /// - Parameter last: the last frame that is looked at; the last of the file unless said otherwise.
-    package init(of file: DataFile, upToFrame last: Int = .max, with key: borrowing PageAuthenticator) throws {
+    /// - Parameters:
+    ///   - last: the last frame that is looked at; the last of the file unless said otherwise.
+    ///   - earlier: a scan of the same round, up to a commit; only frames behind that are looked at.
+    package init(
+        of file: DataFile, upToFrame last: Int = .max, with key: borrowing PageAuthenticator,
+        continuing earlier: WALScan? = nil
+    ) throws {
+        if let earlier { self = earlier }
         let header = try file.bytes(at: 0, count: WALHeader.length)
         let frameLength = WALFrame.headerLength + key.layout.size
         let frames = try min(last, WALFrame.count(in: file.length(), pageSize: key.layout.size))
-        guard header.count == WALHeader.length, frames > 0 else { return }
+        guard header.count == WALHeader.length, frames > committedFrames else { return }
         self.frames = frames
         let parsed = WALHeader(header)
         if let parsed, parsed.pageSize != key.layout.size {
@@ -60,11 +68,11 @@ package struct WALScan: Sendable, Equatable {
         _ file: DataFile, with key: borrowing PageAuthenticator, header: WALHeader?, frameLength: Int
     ) throws {
         var buffer = [UInt8](repeating: 0, count: frameLength)
-        var sum = header?.checksum ?? WALChecksum()
+        var sum = sum ?? header?.checksum ?? WALChecksum()
         var firstBroken: Int?
         var hasCommitSinceBreak = false
         var uncommitted: [Int: Int] = [:]
-        for number in 1...frames {
+        for number in committedFrames + 1...frames {
             let offset = WALHeader.length + (number - 1) * frameLength
             let count = try buffer.withUnsafeMutableBytes { try file.read(at: offset, into: $0) }
             // The file is shorter than it was: somebody is truncating it.
@@ -98,6 +106,7 @@ package struct WALScan: Sendable, Equatable {
             uncommitted[frame.pageNumber] = number
             guard let pagesAfter = frame.pagesAfterCommit else { continue }
             committedFrames = number
+            self.sum = sum
             pageCount = pagesAfter
             newestFrames.merge(uncommitted) { $1 }
             uncommitted.removeAll(keepingCapacity: true)

@@ -44,11 +44,12 @@ struct RotationOfOpenProfile {
 
         let target = try RotationFile(files, from: keys.old, to: keys.new)
         var moment = try nextMoment(after: nil)
-        let pages = try target.write(moment.pages(under: keys.old), progress)
+        var source = try moment.pages(under: keys.old)
+        let pages = try target.write(source, progress)
         var caughtUp = 0
         for _ in 0..<Self.rounds {
             let next = try nextMoment(after: moment)
-            let source = try next.pages(under: keys.old)
+            source = try next.pages(under: keys.old, after: source)
             let changed = try next.changed(since: moment, in: source)
             moment = next
             guard !changed.isEmpty else { break }
@@ -59,7 +60,7 @@ struct RotationOfOpenProfile {
             if Task.isCancelled { throw StrongroomError(.cancelled) }
         }
         progress(RotationProgress(phase: .exchanging, pages: 0, totalPages: pages))
-        let (last, held) = try finish(keys, target, moment)
+        let (last, held) = try finish(keys, target, moment, source)
         // Should this fail, everybody goes on under the new key, and whoever opens the database next does it.
         open.note(try open.keyring.activateDataKey(generation: keys.new.info.generation, of: keys.envelope))
         return DataKeyRotationReport(
@@ -91,15 +92,16 @@ struct RotationOfOpenProfile {
 
     /// The last pages, the exchange of the file, and the connections brought to it, while readers and writers wait.
     ///
+    /// - Parameter known: the pages at the last moment.
     /// - Returns: how many pages were caught up with, and how long everybody waited.
     private func finish(
-        _ keys: RotationKeys, _ target: RotationFile, _ moment: HeldMoment
+        _ keys: RotationKeys, _ target: RotationFile, _ moment: HeldMoment, _ known: PageSource
     ) throws -> (pages: Int, held: Duration) {
         try StrongroomError.wrapping(.query, files.main) {
             try database.barrierWriteWithoutTransaction { db in
                 let start = ContinuousClock.now
                 let last = try HeldMoment(files, db, heldBy: nil)
-                let source = try last.pages(under: keys.old)
+                let source = try last.pages(under: keys.old, after: known)
                 let changed = try last.changed(since: moment, in: source)
                 if !changed.isEmpty { try target.write(pages: changed, of: source) }
                 moment.release()
@@ -158,9 +160,11 @@ private final class HeldMoment {
         try? reader?.close()
     }
 
-    func pages(under key: DataKey) throws -> PageSource {
+    /// - Parameter earlier: the pages at an earlier moment.
+    func pages(under key: DataKey, after earlier: PageSource? = nil) throws -> PageSource {
         let wal = try StrictFiles.exists(files.wal) ? DataFile(files.wal) : nil
-        return try PageSource(DataFile(files.main), wal: wal, at: mark, authenticator: key.makePageAuthenticator())
+        return try PageSource(
+            DataFile(files.main), wal: wal, at: mark, authenticator: key.makePageAuthenticator(), after: earlier)
     }
 
     /// - Parameter pages: those of this moment.

@@ -7,6 +7,7 @@ import Testing
 
 @testable import DurableFiles
 @testable import Keyring
+@testable import PageCipher
 @testable import Strongroom
 
 /// A value that several tasks share.
@@ -145,6 +146,30 @@ final class Shared<Value: Sendable>: Sendable {
         let again = try sample.store.openProfile(sample.info)
         #expect(try await again.database.read { try Int.fetchOne($0, sql: statement) } == written.value)
         try again.close()
+    }
+
+    /// All of the WAL is in the main file when the rotation begins to copy, so the next write begins it anew.
+    @Test func whatIsWrittenIntoAWALThatBeginsAnewMeanwhileIsKept() async throws {
+        let sample = try RotationStore()
+        let profile = try sample.store.openProfile(sample.info)
+        try profile.database.beginWALAnew()
+        let before = try WALMark.header(of: DataFile(sample.files.wal))
+        _ = try await profile.database.writeWithoutTransaction { try $0.checkpoint(.passive) }
+        let written = Shared(0)
+        try await profile.rotateDataKey { progress in
+            guard progress.phase != .exchanging else { return }
+            for _ in 1...20 {
+                try? profile.database.write { try $0.execute(sql: "INSERT INTO t (filling) VALUES ('meanwhile')") }
+                written.change { $0 += 1 }
+            }
+            #expect((try? WALMark.header(of: DataFile(sample.files.wal))) != before)
+        }
+        #expect(written.value >= 40)
+        let statement = "SELECT count(*) FROM t WHERE filling = 'meanwhile'"
+        #expect(try await profile.database.read { try Int.fetchOne($0, sql: statement) } == written.value)
+        #expect(try await profile.database.read { try String.fetchOne($0, sql: "PRAGMA integrity_check") } == "ok")
+        try profile.close()
+        #expect(try sample.store.verify(sample.info).isHealthy)
     }
 
     /// Pages that go: the file becomes shorter while it is copied.
