@@ -70,18 +70,20 @@ final class ProgressBar: Sendable {
     /// Takes the bar away, before results are printed.
     func finish() { if isShown { write("\r\u{1b}[K") } }
 
-    func show(_ label: String, done: Int, total: Int, unit: String = "rows") {
+    /// - Parameter label: made only where it is shown, which most are not.
+    func show(_ label: @autoclosure () -> String, done: Int, total: Int, unit: String = "rows") {
+        guard isShown else { return }
         let isDue = lastShown.withLock { last in
-            guard ContinuousClock.now - last > .milliseconds(50) || done == total else { return false }
+            guard ContinuousClock.now - last > .milliseconds(50) || (total > 0 && done == total) else { return false }
             last = .now
             return true
         }
-        guard isShown, isDue else { return }
+        guard isDue else { return }
         let share = total > 0 ? min(1, Double(done) / Double(total)) : 0
         let filled = Int(share * Double(Self.width))
         let bar = String(repeating: "=", count: filled) + String(repeating: " ", count: Self.width - filled)
         let numbers = total > 0 ? "\(Int(share * 100)) % of \(total) \(unit)" : ""
-        write("\r\u{1b}[K[\(bar)] \(label) \(numbers)")
+        write("\r\u{1b}[K[\(bar)] \(label()) \(numbers)")
     }
 
     private func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
