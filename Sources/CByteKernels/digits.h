@@ -104,7 +104,7 @@ STRONGROOM_KERNEL size_t strongroom_write_digits(
 }
 
 /* Leaves nothing of what a file says on the stack; the compiler must not know that nobody reads it. */
-static inline void strongroom_wipe_digits(uint8_t digits[STRONGROOM_LONGEST_RUN + 64], size_t count) {
+static inline void strongroom_wipe_digits(uint8_t *digits, size_t count) {
     memset(digits, 0, count + 64);
     __asm__ volatile("" : : "r"(digits) : "memory");
 }
@@ -181,14 +181,30 @@ STRONGROOM_KERNEL int strongroom_hex_may_be_text(__m512i digits, size_t count, s
     return 0;
 }
 
-/* Whether a run of a list may be one of sixteen numbers: hex digits with a window that may be a needle's, or that say text; or as many decimal numbers.
-   Of a run that is very long, or has a digit that stands alone, that is not told. */
+/* The nibbles of a row of hex digits, of which some are given: a digit that stands alone has a zero before it.
+
+   Returns how many were written, 128 at most. */
+STRONGROOM_KERNEL size_t strongroom_write_nibbles(__m512i digits, uint64_t given, uint64_t alone, uint8_t *nibbles) {
+    size_t count = 0;
+    for (int half = 0; half < 2; half++, given >>= 32, alone >>= 32) {
+        __m256i here = half ? _mm512_extracti64x4_epi64(digits, 1) : _mm512_castsi512_si256(digits);
+        /* A zero before each digit, which only those keep that stand alone. */
+        uint64_t kept = _pdep_u64(given, 0xaaaaaaaaaaaaaaaau) | _pdep_u64(alone, 0x5555555555555555u);
+        _mm512_storeu_si512(nibbles + count, _mm512_maskz_compress_epi8(kept, _mm512_slli_epi16(_mm512_cvtepu8_epi16(here), 8)));
+        count += (size_t)__builtin_popcountll(kept);
+    }
+    return count;
+}
+
+/* What a run of a list may hold that is worth a look: hex digits with a window that may be a needle's, or that say text; sixteen decimal
+   numbers or more, of which only the first and the last may have a letter of a hex number beside them. */
 STRONGROOM_KERNEL int strongroom_list_is_worth_a_look(
     const uint8_t *run, size_t length, const strongroom_tables *tables, const strongroom_digit_filters *filters) {
-    if (length > STRONGROOM_LONGEST_RUN) return 1;
-    uint8_t digits[STRONGROOM_LONGEST_RUN + 64];
-    size_t count = 0, numbers = 0, alone = 0;
-    uint64_t digit_before = 0, hex_before = 0;
+    uint8_t digits[STRONGROOM_LONGEST_RUN + 128 + 64];
+    size_t count = 0, all = 0, numbers = 0, most = 0;
+    uint64_t digit_before = 0, hex_before = 0, letter_before = 0;
+    unsigned long long number_goes_on = 0;
+    int has_window = 0, may_be_text = 0;
     const __m512i low_values = _mm512_loadu_si512(tables->hex_values), high_values = _mm512_loadu_si512(tables->hex_values + 64);
     for (size_t done = 0; done < length; done += 64) {
         uint64_t there = strongroom_first_bits(length - done);
@@ -197,26 +213,38 @@ STRONGROOM_KERNEL int strongroom_list_is_worth_a_look(
         __m512i read = _mm512_permutex2var_epi8(low_values, here, high_values);
         uint64_t hex = there & ~(uint64_t)_mm512_movepi8_mask(read);
         uint64_t next_hex = ~(uint64_t)_mm512_movepi8_mask(_mm512_permutex2var_epi8(low_values, next, high_values));
+        uint64_t x = _mm512_cmpeq_epi8_mask(_mm512_or_si512(here, STRONGROOM_ALL(0x20)), STRONGROOM_ALL('x'));
+        uint64_t next_x = _mm512_cmpeq_epi8_mask(_mm512_or_si512(next, STRONGROOM_ALL(0x20)), STRONGROOM_ALL('x'));
         uint64_t decimal = _mm512_cmplt_epu8_mask(_mm512_sub_epi8(here, STRONGROOM_ALL('0')), STRONGROOM_ALL(10));
+
+        /* A number that begins behind no letter carries to the place behind its last digit. */
+        uint64_t letter = (hex & ~decimal) | x;
+        uint64_t begins = decimal & ~(decimal << 1 | digit_before) & ~(letter << 1 | letter_before);
+        unsigned long long goes_on;
+        uint64_t ends = __builtin_addcll(decimal, begins, number_goes_on, &goes_on) & ~decimal;
+        numbers += (size_t)__builtin_popcountll(ends & ~letter);
+        number_goes_on = goes_on;
+
         uint64_t firsts = hex & ~(hex << 1 | hex_before);
         /* The zero of `0x`. */
-        uint64_t prefix = firsts & _mm512_mask_cmpeq_epi8_mask(
-                                       _mm512_cmpeq_epi8_mask(here, STRONGROOM_ALL('0')),
-                                       _mm512_or_si512(next, STRONGROOM_ALL(0x20)), STRONGROOM_ALL('x'));
-        numbers += (size_t)__builtin_popcountll(decimal & ~(decimal << 1 | digit_before));
-        alone += (size_t)__builtin_popcountll(firsts & ~prefix & ~next_hex);
+        uint64_t prefix = firsts & next_x & _mm512_cmpeq_epi8_mask(here, STRONGROOM_ALL('0'));
+        size_t written = strongroom_write_nibbles(read, hex & ~prefix, firsts & ~prefix & ~next_hex, digits + count);
+        count += written;
+        all += written;
         digit_before = decimal >> 63;
         hex_before = hex >> 63;
-        _mm512_storeu_si512(digits + count, _mm512_maskz_compress_epi8(hex & ~prefix, read));
-        count += (size_t)__builtin_popcountll(hex & ~prefix);
+        letter_before = letter >> 63;
+        if (count < STRONGROOM_LONGEST_RUN && done + 64 < length) continue;
+
+        if (count > most) most = count;
+        may_be_text |= all == count && strongroom_hex_may_be_text(_mm512_loadu_si512(digits), count < 64 ? count : 64, count);
+        has_window |= strongroom_has_digit_window(digits, count, 2, tables, &filters->hex);
+        /* Of sixteen numbers' digits, 17 or more stand at the end of one part, or ten or more at the beginning of the next: either hold a window. */
+        count = 0;
     }
-    /* A digit that stands alone says a number, and two say one otherwise. */
-    int may_be_hex = count + alone >= 2 * STRONGROOM_LIST_NUMBERS;
-    int is_worth_it = numbers >= STRONGROOM_LIST_NUMBERS ||
-                      (may_be_hex && (alone || strongroom_has_digit_window(digits, count, 2, tables, &filters->hex) ||
-                                      strongroom_hex_may_be_text(_mm512_loadu_si512(digits), count < 64 ? count : 64, count)));
-    strongroom_wipe_digits(digits, count);
-    return is_worth_it;
+    strongroom_wipe_digits(digits, most);
+    int is_hex = all >= 2 * STRONGROOM_LIST_NUMBERS && (has_window || may_be_text);
+    return is_hex * STRONGROOM_LIST_HEX | (numbers + number_goes_on + 2 >= STRONGROOM_LIST_NUMBERS) * STRONGROOM_LIST_DECIMAL;
 }
 
 #endif

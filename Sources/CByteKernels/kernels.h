@@ -32,8 +32,8 @@ static inline size_t strongroom_next_base64(
     return *end = row->length;
 }
 static inline size_t strongroom_next_list(
-    const strongroom_row *row, size_t from, const strongroom_tables *tables, const strongroom_digit_filters *filters, size_t *end) {
-    (void)from, (void)tables, (void)filters;
+    const strongroom_row *row, size_t from, const strongroom_tables *tables, const strongroom_digit_filters *filters, size_t *end, int *held) {
+    (void)from, (void)tables, (void)filters, (void)held;
     return *end = row->length;
 }
 static inline size_t strongroom_next_utf16(const strongroom_row *row, size_t from, size_t minimum, size_t *end) {

@@ -91,9 +91,9 @@ STRONGROOM_KERNEL uint64_t strongroom_list_mask(const strongroom_row *row, size_
 
 /* Finds the next run of a list that is worth a look and begins at or behind `from`.
 
-   Returns where it begins, and writes where it ends; the length of the row where there is none. */
+   Returns where it begins, and writes where it ends and what it may hold; the length of the row where there is none. */
 STRONGROOM_KERNEL size_t strongroom_next_list(
-    const strongroom_row *row, size_t from, const strongroom_tables *tables, const strongroom_digit_filters *filters, size_t *end) {
+    const strongroom_row *row, size_t from, const strongroom_tables *tables, const strongroom_digit_filters *filters, size_t *end, int *held) {
     const strongroom_loaded loaded = strongroom_load_tables(tables);
     const size_t blocks = (row->length + 63) / 64;
     for (size_t block = from / 64; block < blocks; block++) {
@@ -136,8 +136,10 @@ STRONGROOM_KERNEL size_t strongroom_next_list(
                 }
             }
             if (position > row->length) position = row->length;
-            if (position - start >= STRONGROOM_LIST_MINIMUM &&
-                strongroom_list_is_worth_a_look(row->bytes + start, position - start, tables, filters)) {
+            *held = position - start < STRONGROOM_LIST_MINIMUM
+                        ? 0
+                        : strongroom_list_is_worth_a_look(row->bytes + start, position - start, tables, filters);
+            if (*held) {
                 *end = position;
                 return start;
             }

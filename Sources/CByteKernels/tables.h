@@ -60,6 +60,12 @@ enum {
     STRONGROOM_CLASS_ESCAPED = 32,
 };
 
+/* What a list may hold. */
+enum {
+    STRONGROOM_LIST_HEX = 1,
+    STRONGROOM_LIST_DECIMAL = 2,
+};
+
 /* What ASCII characters are. Bytes from 128 on have no class. */
 typedef struct {
     /* The classes that a character is *not* of: a row of bytes that are all of a class has no such bit. */

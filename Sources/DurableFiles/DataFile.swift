@@ -11,15 +11,18 @@ package final class DataFile: Sendable {
 
     /// Where it is.
     package var path: FilePath { file.path }
+    /// The length when it was opened, in bytes.
+    package let lengthAtOpening: Int
 
     /// Opens a regular file; a symbolic link is refused.
     ///
     /// - Parameter pastCache: whether reads that are aligned (see ``NewDataFile/alignment``) are to come from the disk itself.
     package init(_ path: FilePath, pastCache: Bool = false) throws(DurableFilesError) {
-        file = try DurableFilesError.wrapping(.open, path) {
+        (file, lengthAtOpening) = try DurableFilesError.wrapping(.open, path) {
             let file = try SystemCalls.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
-            guard try SystemCalls.status(of: file).isRegular else { throw DurableFilesError(.isNotRegular, path) }
-            return file
+            let status = try SystemCalls.status(of: file)
+            guard status.isRegular else { throw DurableFilesError(.isNotRegular, path) }
+            return (file, Int(status.st_size))
         }
         direct = pastCache ? try? SystemCalls.open(path, O_RDONLY | O_NOFOLLOW | strongroom_open_direct) : nil
     }
@@ -117,12 +120,11 @@ package final class NewDataFile: Sendable {
 
 extension DataFile {
     /// Whether the file system left a part of the file out, which reads as zeros.
-    package func hasHoles() throws(DurableFilesError) -> Bool {
-        let length = try length()
-        guard length > 0 else { return false }
+    package var hasHoles: Bool {
+        guard lengthAtOpening > 0 else { return false }
         // At the end of every file there is a hole. Where the file system cannot tell, nothing was left out.
         let hole = strongroom_seek_part(file.descriptor, 0, 0)
-        return hole >= 0 && hole < Int64(length)
+        return hole >= 0 && hole < Int64(lengthAtOpening)
     }
 
     /// Whether any process holds a lock on a byte of this range. SQLite locks bytes of its files while it uses them.

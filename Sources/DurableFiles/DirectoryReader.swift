@@ -13,13 +13,23 @@ package final class DirectoryReader: Sendable {
     }
 
     /// The next names, `count` at most; none after the last.
-    package func next(_ count: Int) throws(DurableFilesError) -> [String] {
+    package func next(_ count: Int) throws(DurableFilesError) -> [String] { try nextEntries(count).map(\.name) }
+
+    /// The same, with what the directory says that each is.
+    package func nextEntries(_ count: Int) throws(DurableFilesError) -> [DirectoryEntry] {
         try DurableFilesError.wrapping(.list, path) {
             try directory.withLock { directory throws(Errno) in
-                var names: [String] = []
-                while names.count < count, let name = try directory.next() { names.append(name) }
-                return names
+                var entries: [DirectoryEntry] = []
+                while entries.count < count, let entry = try directory.next() { entries.append(entry) }
+                return entries
             }
         }
     }
+}
+
+/// A name in a directory.
+package struct DirectoryEntry: Sendable {
+    package let name: String
+    /// Whether the directory says that it is a regular file. It may be one where that is not said.
+    package let isRegularFile: Bool
 }

@@ -183,8 +183,8 @@ package enum SystemCalls {
 
         deinit { closedir(stream) }
 
-        /// The next name, without `.` and `..`, in no order; nil after the last.
-        func next() throws(Errno) -> String? {
+        /// The next entry, without `.` and `..`, in no order; nil after the last.
+        func next() throws(Errno) -> DirectoryEntry? {
             while true {
                 errno = 0
                 guard let entry = readdir(stream) else {
@@ -194,7 +194,8 @@ package enum SystemCalls {
                 let name = withUnsafePointer(to: &entry.pointee.d_name) { name in
                     name.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
                 }
-                if name != ".", name != ".." { return name }
+                guard name != ".", name != ".." else { continue }
+                return DirectoryEntry(name: name, isRegularFile: CInt(entry.pointee.d_type) == CInt(DT_REG))
             }
         }
     }

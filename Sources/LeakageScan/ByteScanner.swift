@@ -115,11 +115,15 @@ final class ByteScanner {
                 }
             }
         }
-        func list(_ run: Range<Int>) {
+        func list(_ run: Range<Int>, _ numbers: (hex: Bool, decimal: Bool) = (true, true)) {
             guard TextRuns.mayBeList(UnsafeRawBufferPointer(rebasing: bytes[run]), minimumBytes) else { return }
-            decode(.hex, bits: 4, run, in: bytes, path, toSource, report) { Symbols.hex($0, into: $1, limit: $2) }
-            decode(.decimal, bits: 8, run, in: bytes, path, toSource, report) {
-                Symbols.decimal($0, into: $1, limit: $2)
+            if numbers.hex {
+                decode(.hex, bits: 4, run, in: bytes, path, toSource, report) { Symbols.hex($0, into: $1, limit: $2) }
+            }
+            if numbers.decimal {
+                decode(.decimal, bits: 8, run, in: bytes, path, toSource, report) {
+                    Symbols.decimal($0, into: $1, limit: $2)
+                }
             }
         }
         let base64Minimum = (minimumBytes * 8 + 5) / 6
@@ -131,18 +135,18 @@ final class ByteScanner {
                     if end - run.lowerBound >= base64Minimum { base64(run.lowerBound..<end) }
                     return end
                 }
-                survey.forEachList(digitFilters, list)
+                survey.forEachList(digitFilters) { list($0, $1) }
             } else {
                 TextRuns.forEach(
                     in: bytes, of: CharacterClass.base64, minimum: base64Minimum, survey, STRONGROOM_MARK_BASE64,
                     group: 8, base64)
                 TextRuns.forEach(
-                    in: bytes, of: CharacterClass.list, minimum: listMinimum, survey, STRONGROOM_MARK_LIST, group: 16,
-                    list)
+                    in: bytes, of: CharacterClass.list, minimum: listMinimum, survey, STRONGROOM_MARK_LIST, group: 16
+                ) { list($0) }
             }
         } else {
             TextRuns.forEach(in: bytes, of: CharacterClass.base64, minimum: base64Minimum, base64)
-            TextRuns.forEach(in: bytes, of: CharacterClass.list, minimum: listMinimum, list)
+            TextRuns.forEach(in: bytes, of: CharacterClass.list, minimum: listMinimum) { list($0) }
         }
         var (pairs, escapes, wide): ([Range<Int>], [Range<Int>], [Range<Int>]) = ([], [], [])
         TextRuns.forEachWithPairs(in: bytes, minimum: minimumBytes, survey) { pairs.append($0) }

@@ -1,6 +1,7 @@
 // The scanner's decoders, readers of archives and of its own files.
 
 import CryptoPrimitives
+import DurableFiles
 import Foundation
 import Secrets
 import SystemPackage
@@ -43,9 +44,9 @@ enum ScannerTargets {
             ).run(ArraySource(bytes), Artifact(file: "fuzz"), depth: 1)
         case "ciphertext":
             guard (try? Data(bytes).write(to: URL(fileURLWithPath: scratch.string))) != nil,
-                let file = try? OpenedFile(.init(scratch), Artifact(file: "fuzz"))
+                let data = try? DataFile(scratch)
             else { return }
-            try? CiphertextCheck(file, collector).run()
+            try? CiphertextCheck(OpenedFile(data, Artifact(file: "fuzz")), collector).run()
         default:
             _ = try? BlindKit(bytes: bytes)
             _ = try? Baseline(bytes: bytes)

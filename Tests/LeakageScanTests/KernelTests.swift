@@ -166,6 +166,32 @@ import Testing
         }
     }
 
+    /// Sixteen bytes within a list of thousands, which is looked through in parts, and as the whole of a short one between letters.
+    @Test(arguments: ["%02x", "0x%x, ", "\\x%02X", "%d, ", "%02x:", "%x "]) func aFragmentOfAListIsFound(format: String)
+        throws
+    {
+        let key = try Throwaway()
+        let scanner = ByteScanner(Matchers(keys: try WindowMatcher([(0, key.needle)], .keys)), minimumBytes: 16)
+        func isFound(_ fragment: ArraySlice<UInt8>, before: Int, after: Int) throws -> Bool {
+            let numbers = try Random.bytes(count: before) + fragment + Random.bytes(count: after)
+            // Letters that begin and end the list, and are digits of hex.
+            let list = "--a" + numbers.map { String(format: format, $0) }.joined() + "b--"
+            let row = Array(repeating: 0xff, count: 500) + Array(list.utf8) + Array(repeating: 0xff, count: 500)
+            var found = false
+            row.withUnsafeBytes { scanner.scan($0) { _ in found = true } }
+            return found
+        }
+        for round in 0..<120 {
+            // Around where one part ends and the next begins, for digits and for characters.
+            let before = round % 2 == 0 ? 2_048 - 20 + round / 2 : .random(in: 0...5_000)
+            let start = Int.random(in: 0...16)
+            let fragment = key.bytes[start..<start + 16]
+            #expect(try isFound(fragment, before: before, after: round % 3 * 1_000), "\(before) numbers before")
+            if format != "%02x" { #expect(try isFound(fragment, before: 0, after: 0)) }
+        }
+        #expect(try !isFound(Random.bytes(count: 16)[...], before: 2_040, after: 100))
+    }
+
     private static func digits(_ bytes: [UInt8], _ code: String) -> String {
         switch code {
         case "base64": return Data(bytes).base64EncodedString().replacingOccurrences(of: "=", with: "")

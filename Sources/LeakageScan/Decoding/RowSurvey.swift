@@ -171,11 +171,12 @@ struct RowSurvey {
         }
     }
 
-    /// Each run of a list of numbers that is worth a look: see the kernel.
-    func forEachList(_ filters: DigitFilters, _ body: (Range<Int>) -> Void) {
+    /// Each run of a list of numbers that is worth a look, and whether as hex and as decimal numbers: see the kernel.
+    func forEachList(_ filters: DigitFilters, _ body: (Range<Int>, (hex: Bool, decimal: Bool)) -> Void) {
         withTables(filters) { tables, filters in
-            forEachText({ strongroom_next_list($0, $1, tables, filters, $2) }) { run in
-                body(run)
+            var held: CInt = 0
+            forEachText({ strongroom_next_list($0, $1, tables, filters, $2, &held) }) { run in
+                body(run, (held & CInt(STRONGROOM_LIST_HEX) != 0, held & CInt(STRONGROOM_LIST_DECIMAL) != 0))
                 return run.upperBound
             }
         }

@@ -26,10 +26,10 @@ final class OpenedFile: Sendable {
     let artifact: Artifact
     let length: Int
 
-    init(_ data: DataFile, _ artifact: Artifact) throws {
+    init(_ data: DataFile, _ artifact: Artifact) {
         self.data = data
         self.artifact = artifact
-        length = try data.length()
+        length = data.lengthAtOpening
     }
 }
 
@@ -38,6 +38,8 @@ final class WorkQueue: Sendable {
     private enum Pending: Sendable {
         /// - isNamed: whether somebody named it, rather than a directory that it stands in.
         case path(FilePath, shown: String, isNamed: Bool)
+        /// What a directory says is a regular file.
+        case file(FilePath, shown: String)
         case directory(DirectoryReader, FilePath, shown: String)
         /// The rest of a file.
         /// - isStored: whether it is an archive whose entries stand in it as they are.
@@ -119,7 +121,7 @@ final class WorkQueue: Sendable {
         while let pending = state.pending.popLast() {
             switch pending {
             case .piece(let piece): return .piece(piece)
-            case .path, .directory, .storedArchive:
+            case .path, .file, .directory, .storedArchive:
                 state.threadsTakingApart += 1
                 return .takeApart(pending)
             case .rest(let file, let isStored, let start):
@@ -171,10 +173,11 @@ final class WorkQueue: Sendable {
     private func takeApart(_ pending: Pending, _ found: inout [Pending]) throws -> WorkPiece? {
         switch pending {
         case .path(let path, let shown, let isNamed): return try takeApart(path, shown, isNamed, &found)
+        case .file(let path, let shown): return open(path, Artifact(file: shown), isNamed: false)
         case .directory(let reader, let path, let shown): try takeApart(reader, path, shown, &found)
         case .storedArchive(let path, let artifact):
             do {
-                return .archive(try OpenedFile(DataFile(path), artifact), .stored)
+                return .archive(OpenedFile(try DataFile(path), artifact), .stored)
             } catch { collector.add(.unreadable, artifact) }
         case .rest, .piece, .memory: found.append(pending)
         }
@@ -186,13 +189,14 @@ final class WorkQueue: Sendable {
     private func takeApart(
         _ reader: DirectoryReader, _ path: FilePath, _ shown: String, _ pending: inout [Pending]
     ) throws {
-        let found: [String]
+        let found: [DirectoryEntry]
         do {
-            found = try reader.next(Self.namesAtOnce)
+            found = try reader.nextEntries(Self.namesAtOnce)
         } catch { return collector.add(.unreadable, Artifact(file: shown)) }
         guard !found.isEmpty else { return }
         pending.append(.directory(reader, path, shown: shown))
-        for name in found.sorted(by: >) {
+        for entry in found.sorted(by: { $0.name > $1.name }) {
+            let name = entry.name
             // A name with a slash cannot be; one that is not UTF-8 does not lead back to its file, and is reported as unreadable.
             guard let component = FilePath.Component(name) else {
                 collector.add(.unreadable, Artifact(file: shown))
@@ -200,7 +204,9 @@ final class WorkQueue: Sendable {
             }
             let part = try names.withLock { try $0.check.shown(name, in: shown) }
             let separator = shown.hasSuffix("/") ? "" : "/"
-            pending.append(.path(path.appending(component), shown: shown + separator + part, isNamed: false))
+            let (path, shown) = (path.appending(component), shown + separator + part)
+            pending.append(
+                entry.isRegularFile ? .file(path, shown: shown) : .path(path, shown: shown, isNamed: false))
         }
     }
 
@@ -223,21 +229,21 @@ final class WorkQueue: Sendable {
             collector.count { $0.symbolicLinks += 1 }
             // Somebody who names a link means what it leads to, which is not looked at.
             if isNamed { collector.add(.notAFile, artifact) }
-        case S_IFREG: return open(path, artifact, isNamed)
+        case S_IFREG: return open(path, artifact, isNamed: isNamed)
         default: collector.add(.notAFile, artifact)
         }
         return nil
     }
 
-    private func open(_ path: FilePath, _ artifact: Artifact, _ isNamed: Bool) -> WorkPiece? {
+    private func open(_ path: FilePath, _ artifact: Artifact, isNamed: Bool) -> WorkPiece? {
         do {
-            let file = try OpenedFile(DataFile(path), artifact)
+            let file = OpenedFile(try DataFile(path), artifact)
             collector.count { $0.files += 1 }
             if let limit = options.maximumFileBytes, file.length > limit {
                 collector.add(.tooLarge, artifact)
                 return nil
             }
-            if try file.data.hasHoles() { collector.add(.sparse, artifact) }
+            if file.data.hasHoles { collector.add(.sparse, artifact) }
             guard file.length > 0 else { return nil }
             return .file(
                 file, isHeldToCiphertext: options.expectsCiphertext && (isNamed || CiphertextCheck.isDatabase(path)))
