@@ -14,27 +14,40 @@ enum ScannerTargets {
     private static let key = (0..<32).map { UInt8(truncatingIfNeeded: ($0 * $0 * 37) ^ ($0 &* 0x5b) ^ 0xa3) }
 
     private static let detectors: Detectors? = {
-        guard let needle = try? Needle("fuzz", .key, SecretBytes(count: 32) { $0.copyBytes(from: key) }),
+        guard let needle,
             let text = try? Needle(
                 "text", .text, SecretBytes(count: 12) { $0.copyBytes(from: Array("hunter2 xyzz".utf8)) }),
             let kit = try? BlindKit.make(of: [needle]).kit
         else { return nil }
         return try? Detectors(needles: [needle, text], kit: kit)
     }()
+    /// Of keys alone, which are told from names without decoding these.
+    private static let keyDetectors: Detectors? = needle.flatMap { try? Detectors(needles: [$0], kit: nil) }
+    private static let needle = try? Needle("fuzz", .key, SecretBytes(count: 32) { $0.copyBytes(from: key) })
 
     static func run(_ target: String, _ bytes: [UInt8], scratch: FilePath) {
-        guard let detectors else { return }
+        guard let detectors, let keyDetectors else { return }
         let collector = Collector(detectors, progress: nil)
         switch target {
         case "text":
-            let scanner = ByteScanner(detectors.matchers, minimumBytes: detectors.minimumBytes)
-            bytes.withUnsafeBytes { row in
-                scanner.scan(row) { hit in
-                    guard hit.source.lowerBound >= 0, hit.source.upperBound <= row.count else {
-                        fatalError("a place outside")
+            for detectors in [detectors, keyDetectors] {
+                let scanner = ByteScanner(detectors.matchers, minimumBytes: detectors.minimumBytes)
+                bytes.withUnsafeBytes { row in
+                    scanner.scan(row) { hit in
+                        guard hit.source.lowerBound >= 0, hit.source.upperBound <= row.count else {
+                            fatalError("a place outside")
+                        }
                     }
                 }
-                ScheduleFinder.scan(row, misalignment: 0) { _, _ in }
+            }
+            bytes.withUnsafeBytes { row in
+                let surveyor = ByteScanner(Matchers(), minimumBytes: Needle.minimumKeyBytes)
+                withExtendedLifetime(surveyor) {
+                    for survey in [surveyor.survey(row, misalignment: 0), nil] {
+                        ScheduleFinder.scan(row, misalignment: 0, survey) { _, _ in }
+                        ScheduleFinder.scan(row, misalignment: 0, survey, usesKernels: false) { _, _ in }
+                    }
+                }
             }
         case "archive":
             var options = ScanOptions(threads: 1)
