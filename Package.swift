@@ -7,6 +7,7 @@ let warningsAreErrors = Context.environment["STRONGROOM_WARNINGS_ARE_ERRORS"] ==
 // The Makefile sets this: the scanner is optimised in debug builds as well, where it would take a hundred times as long.
 let optimised: [SwiftSetting] =
     Context.environment["STRONGROOM_OPTIMISE_SCANNER"] == "1" ? [.unsafeFlags(["-O"])] : []
+let optimisedC: [CSetting] = optimised.isEmpty ? [] : [.unsafeFlags(["-O2"])]
 let isFuzzing = Context.environment["STRONGROOM_FUZZ"] == "1"
 let strict: [SwiftSetting] =
     [.enableUpcomingFeature("InternalImportsByDefault")]
@@ -32,7 +33,7 @@ let rehearsalService: Target = {
 
 /// Rooms, lowest first: each may use only those above it in this list.
 let rooms: [Target] = [
-    .systemLibrary(name: "CByteKernels", path: "Sources/CByteKernels"),
+    .target(name: "CByteKernels", cSettings: optimisedC),
     .systemLibrary(name: "CLinux", path: "Sources/CLinux"),
     .systemLibrary(
         name: "CLibcrypto", path: "Sources/CLibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),

@@ -14,7 +14,7 @@ static inline int strongroom_has_full_bytes(uint64_t mask, uint64_t *before) {
 }
 
 /* Whether eight windows, of which some are wanted, may be a needle's. */
-STRONGROOM_KERNEL int strongroom_filter_has_any(
+STRONGROOM_KERNEL static inline int strongroom_filter_has_any(
     const strongroom_filter *filter, const strongroom_tables *tables, __m512i windows, __mmask8 wanted) {
     __m512i hash = _mm512_mullo_epi64(windows, _mm512_set1_epi64((long long)STRONGROOM_HASH_64));
     __m512i place = _mm512_srl_epi64(hash, _mm_cvtsi32_si128((int)(64 - filter->bits)));
@@ -41,7 +41,7 @@ STRONGROOM_KERNEL int strongroom_filter_has_any(
 }
 
 /* Whether digits have a window that may be a needle's: eight differences of digits that stand so far apart. */
-STRONGROOM_KERNEL int strongroom_has_digit_window(
+STRONGROOM_KERNEL static inline int strongroom_has_digit_window(
     const uint8_t *digits, size_t count, size_t distance, const strongroom_tables *tables, const strongroom_filter *filter) {
     for (size_t done = 0; done + 8 + distance <= count; done += 64) {
         size_t rest = count - done;
@@ -57,7 +57,7 @@ STRONGROOM_KERNEL int strongroom_has_digit_window(
 
    The uppermost bit of a byte of text is zero. It is the sixth bit of the first digit of four, the fourth of the second, the second of the
    third. The byte at the last digit is not whole. */
-STRONGROOM_KERNEL int strongroom_base64_may_be_text(__m512i digits, size_t count, size_t of) {
+STRONGROOM_KERNEL static inline int strongroom_base64_may_be_text(__m512i digits, size_t count, size_t of) {
     uint64_t sixth = _mm512_test_epi8_mask(digits, STRONGROOM_ALL(32)), fourth = _mm512_test_epi8_mask(digits, STRONGROOM_ALL(8));
     uint64_t second = _mm512_test_epi8_mask(digits, STRONGROOM_ALL(2)), whole = strongroom_first_bits(count) >> 1;
     int may_be = 0;
@@ -71,7 +71,7 @@ STRONGROOM_KERNEL int strongroom_base64_may_be_text(__m512i digits, size_t count
 }
 
 /* The same of base32, whose digits have five bits, at one of eight phases. */
-STRONGROOM_KERNEL int strongroom_base32_may_be_text(__m512i digits, size_t count, size_t of) {
+STRONGROOM_KERNEL static inline int strongroom_base32_may_be_text(__m512i digits, size_t count, size_t of) {
     uint64_t bits[5], whole = strongroom_first_bits(count) >> 1;
     for (int bit = 0; bit < 5; bit++) bits[bit] = _mm512_test_epi8_mask(digits, STRONGROOM_ALL(1 << bit));
     for (unsigned phase = 0; phase < 8; phase++) {
@@ -89,7 +89,7 @@ enum { STRONGROOM_LONGEST_RUN = 4096 };
 /* The digits of a run, everything else left out.
 
    Returns how many there are. Up to 64 bytes more are written. */
-STRONGROOM_KERNEL size_t strongroom_write_digits(
+STRONGROOM_KERNEL static inline size_t strongroom_write_digits(
     const uint8_t *run, size_t length, const uint8_t values[128], uint8_t digits[STRONGROOM_LONGEST_RUN + 64]) {
     size_t count = 0;
     for (size_t done = 0; done < length; done += 64) {
@@ -110,7 +110,7 @@ static inline void strongroom_wipe_digits(uint8_t *digits, size_t count) {
 }
 
 /* Whether a run may be base32 that is worth a look. */
-STRONGROOM_KERNEL __attribute__((noinline)) int strongroom_base32_is_worth_a_look(
+STRONGROOM_KERNEL __attribute__((noinline)) static int strongroom_base32_is_worth_a_look(
     const uint8_t *run, size_t length, const strongroom_tables *tables, const strongroom_filter *filter, unsigned minimum) {
     uint8_t digits[STRONGROOM_LONGEST_RUN + 64];
     size_t count = strongroom_write_digits(run, length, tables->base32_values, digits);
@@ -121,7 +121,7 @@ STRONGROOM_KERNEL __attribute__((noinline)) int strongroom_base32_is_worth_a_loo
 }
 
 /* Whether a run that is long, or has line ends in it, may be base64 that is worth a look. */
-STRONGROOM_KERNEL __attribute__((noinline)) int strongroom_long_base64_is_worth_a_look(
+STRONGROOM_KERNEL __attribute__((noinline)) static int strongroom_long_base64_is_worth_a_look(
     const uint8_t *run, size_t length, const strongroom_tables *tables, const strongroom_filter *filter) {
     uint8_t digits[STRONGROOM_LONGEST_RUN + 64];
     size_t count = strongroom_write_digits(run, length, tables->base64_values, digits);
@@ -134,7 +134,7 @@ STRONGROOM_KERNEL __attribute__((noinline)) int strongroom_long_base64_is_worth_
 
 /* Whether what a run of base64 text may say has to be looked at: bytes with a window that may be a needle's, or text; the same of base32. Of a
    run that is very long, or has a backslash, that is not told. */
-STRONGROOM_KERNEL int strongroom_base64_is_worth_a_look(
+STRONGROOM_KERNEL static inline int strongroom_base64_is_worth_a_look(
     const uint8_t *run, size_t length, const strongroom_tables *tables, const strongroom_digit_filters *filters, unsigned base32_minimum) {
     if (length > STRONGROOM_LONGEST_RUN) return 1;
     const __m512i low_values = _mm512_loadu_si512(tables->base64_values), high_values = _mm512_loadu_si512(tables->base64_values + 64);
@@ -172,7 +172,7 @@ STRONGROOM_KERNEL int strongroom_base64_is_worth_a_look(
 }
 
 /* Whether what 64 hex digits or fewer say may be text, at one of two phases: see strongroom_base64_may_be_text. */
-STRONGROOM_KERNEL int strongroom_hex_may_be_text(__m512i digits, size_t count, size_t of) {
+STRONGROOM_KERNEL static inline int strongroom_hex_may_be_text(__m512i digits, size_t count, size_t of) {
     uint64_t fourth = _mm512_test_epi8_mask(digits, STRONGROOM_ALL(8)), whole = strongroom_first_bits(count) >> 1;
     for (unsigned phase = 0; phase < 2; phase++) {
         size_t bytes = (of - phase) / 2;
@@ -184,7 +184,7 @@ STRONGROOM_KERNEL int strongroom_hex_may_be_text(__m512i digits, size_t count, s
 /* The nibbles of a row of hex digits, of which some are given: a digit that stands alone has a zero before it.
 
    Returns how many were written, 128 at most. */
-STRONGROOM_KERNEL size_t strongroom_write_nibbles(__m512i digits, uint64_t given, uint64_t alone, uint8_t *nibbles) {
+STRONGROOM_KERNEL static inline size_t strongroom_write_nibbles(__m512i digits, uint64_t given, uint64_t alone, uint8_t *nibbles) {
     size_t count = 0;
     for (int half = 0; half < 2; half++, given >>= 32, alone >>= 32) {
         __m256i here = half ? _mm512_extracti64x4_epi64(digits, 1) : _mm512_castsi512_si256(digits);
@@ -198,7 +198,7 @@ STRONGROOM_KERNEL size_t strongroom_write_nibbles(__m512i digits, uint64_t given
 
 /* What a run of a list may hold that is worth a look: hex digits with a window that may be a needle's, or that say text; sixteen decimal
    numbers or more, of which only the first and the last may have a letter of a hex number beside them. */
-STRONGROOM_KERNEL int strongroom_list_is_worth_a_look(
+STRONGROOM_KERNEL static inline int strongroom_list_is_worth_a_look(
     const uint8_t *run, size_t length, const strongroom_tables *tables, const strongroom_digit_filters *filters) {
     uint8_t digits[STRONGROOM_LONGEST_RUN + 128 + 64];
     size_t count = 0, all = 0, numbers = 0, most = 0;

@@ -17,7 +17,7 @@ static inline int strongroom_may_be_schedule(const uint8_t *at) {
 }
 
 /* The same of three of four words. */
-STRONGROOM_KERNEL int strongroom_is_like_schedule(const uint8_t *at) {
+STRONGROOM_KERNEL static inline int strongroom_is_like_schedule(const uint8_t *at) {
     __m128i zeroth = _mm_loadu_si128((const __m128i *)at), first = _mm_loadu_si128((const __m128i *)(at + 4));
     __m128i eighth = _mm_loadu_si128((const __m128i *)(at + 32)), ninth = _mm_loadu_si128((const __m128i *)(at + 36));
     __m128i encryption = _mm_ternarylogic_epi32(first, eighth, ninth, STRONGROOM_XOR);
@@ -26,15 +26,6 @@ STRONGROOM_KERNEL int strongroom_is_like_schedule(const uint8_t *at) {
     __mmask8 known = _mm_test_epi32_mask(either, either);
     return (strongroom_three_of_four(_mm_testn_epi32_mask(encryption, encryption) & known) |
             strongroom_three_of_four(_mm_testn_epi32_mask(decryption, decryption) & known)) != 0;
-}
-
-/* The next of places, STRONGROOM_SCHEDULE_STRIDE apart, that may lie within a schedule; `count` where there is none at or behind `from`. 52 bytes are read
-   at each. */
-STRONGROOM_KERNEL size_t strongroom_next_schedule(const uint8_t *bytes, size_t count, size_t from) {
-    while (from < count && !(strongroom_may_be_schedule(bytes + STRONGROOM_SCHEDULE_STRIDE * from) &&
-                             strongroom_is_like_schedule(bytes + STRONGROOM_SCHEDULE_STRIDE * from)))
-        from++;
-    return from;
 }
 
 #endif

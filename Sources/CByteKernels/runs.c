@@ -1,18 +1,12 @@
 /* Where text begins and ends, found from the marks of blocks. */
-#ifndef STRONGROOM_RUNS_H
-#define STRONGROOM_RUNS_H
+#if defined(__x86_64__)
 
 #include "digits.h"
-#include "marks.h"
 
 static inline int strongroom_is_of(const strongroom_tables *tables, uint8_t byte, uint8_t class) {
     return byte < 128 && !(tables->lacks[byte] & class);
 }
 
-/* Finds the next run of base64 text that is worth a look and begins at or behind `from`: 22 digits, or, where it ends with a line and may go
-   on in the next, which is indented, sixteen characters.
-
-   Returns where it begins, and writes where it ends; the length of the row where there is none. */
 STRONGROOM_KERNEL size_t strongroom_next_base64(
     const strongroom_row *row, size_t from, const strongroom_tables *tables, const strongroom_digit_filters *filters, unsigned base32_minimum,
     size_t *end) {
@@ -82,16 +76,13 @@ STRONGROOM_KERNEL size_t strongroom_next_base64(
 }
 
 /* Which bytes of a block may be part of a list. */
-STRONGROOM_KERNEL uint64_t strongroom_list_mask(const strongroom_row *row, size_t block, const strongroom_loaded *loaded) {
+STRONGROOM_KERNEL static inline uint64_t strongroom_list_mask(const strongroom_row *row, size_t block, const strongroom_loaded *loaded) {
     uint64_t there = strongroom_first_bits(row->length - 64 * block);
     return there & _mm512_testn_epi8_mask(
                        strongroom_lacks(loaded, _mm512_maskz_loadu_epi8(there, row->bytes + 64 * block)),
                        STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_LIST));
 }
 
-/* Finds the next run of a list that is worth a look and begins at or behind `from`.
-
-   Returns where it begins, and writes where it ends and what it may hold; the length of the row where there is none. */
 STRONGROOM_KERNEL size_t strongroom_next_list(
     const strongroom_row *row, size_t from, const strongroom_tables *tables, const strongroom_digit_filters *filters, size_t *end, int *held) {
     const strongroom_loaded loaded = strongroom_load_tables(tables);
@@ -153,7 +144,7 @@ STRONGROOM_KERNEL size_t strongroom_next_list(
 
 /* How far characters of UTF-16 reach whose other half is zero, from one of them on: to the fourth zero in a row, or to a half that is not zero.
    `before` is 1 where that half stands before its character. */
-STRONGROOM_KERNEL size_t strongroom_utf16_end(const strongroom_row *row, size_t from, size_t before) {
+STRONGROOM_KERNEL static inline size_t strongroom_utf16_end(const strongroom_row *row, size_t from, size_t before) {
     const uint64_t even = 0x5555555555555555u, odd = ~even;
     size_t position = from;
     unsigned zeros = 0;
@@ -175,9 +166,6 @@ STRONGROOM_KERNEL size_t strongroom_utf16_end(const strongroom_row *row, size_t 
     return position;
 }
 
-/* Finds the next text in UTF-16 with characters below U+0100 that begins at or behind `from` and is `minimum` bytes long or longer.
-
-   Returns where its first character begins that is not zero, and writes where it ends; the length of the row where there is none. */
 STRONGROOM_KERNEL size_t strongroom_next_utf16(const strongroom_row *row, size_t from, size_t minimum, size_t *end) {
     const size_t blocks = (row->length + 63) / 64;
     for (size_t block = from / 64; block < blocks; block++) {

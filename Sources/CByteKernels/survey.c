@@ -1,6 +1,5 @@
 /* What each group of 192 bytes of a row may hold, and which of its windows may be a needle's. */
-#ifndef STRONGROOM_SURVEY_H
-#define STRONGROOM_SURVEY_H
+#if defined(__x86_64__)
 
 #include "schedules.h"
 
@@ -10,7 +9,7 @@ typedef struct {
     __mmask8 text, utf16;
 } strongroom_block;
 
-STRONGROOM_KERNEL strongroom_block strongroom_read_block(const strongroom_loaded *loaded, const uint8_t *at) {
+STRONGROOM_KERNEL static inline strongroom_block strongroom_read_block(const strongroom_loaded *loaded, const uint8_t *at) {
     strongroom_block block;
     block.here = _mm512_loadu_si512(at);
     block.next = _mm512_loadu_si512(at + 1);
@@ -22,10 +21,7 @@ STRONGROOM_KERNEL strongroom_block strongroom_read_block(const strongroom_loaded
     return block;
 }
 
-/* Surveys groups of 192 bytes: writes, for each, what it may hold, and which of its windows may be a needle's. One byte behind the last group
-   is read too; words of four bytes are aligned at `word` bytes behind where each begins.
-
-   Places in the filter are written down, read some groups later, and what was found there is compared some groups later still: a processor does
+/* Places in the filter are written down, read some groups later, and what was found there is compared some groups later still: a processor does
    not read quickly what it has just written as part of something longer, or in shorter parts, and it can read places of one group while it
    computes those of another. `volatile` keeps the compiler from reading them with instructions that take longer. */
 STRONGROOM_KERNEL void strongroom_survey(

@@ -4,7 +4,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 enum {
     STRONGROOM_BLOCK_BYTES = 64,

@@ -1,12 +1,11 @@
 /* What each block of 64 bytes holds, of groups that may hold something. */
-#ifndef STRONGROOM_MARKS_H
-#define STRONGROOM_MARKS_H
+#if defined(__x86_64__)
 
 #include "bytes.h"
 
 /* Which bytes of a block are characters below U+0100 in a row of 17 bytes or more that has one from U+0080 on; what stands on either side of
    the block may be such characters. One byte before the block is read too. */
-STRONGROOM_KERNEL uint8_t strongroom_mark_pairs(const uint8_t *at) {
+STRONGROOM_KERNEL static inline uint8_t strongroom_mark_pairs(const uint8_t *at) {
     __m512i here = _mm512_loadu_si512(at), lacks = strongroom_lacks_pair(here, _mm512_loadu_si512(at + 1));
     uint64_t pairs = _mm512_testn_epi8_mask(lacks, lacks);
     uint64_t begun_before = (at[-1] & 0xfe) == 0xc2 && (at[0] & 0xc0) == 0x80;
@@ -28,7 +27,7 @@ STRONGROOM_KERNEL uint8_t strongroom_mark_pairs(const uint8_t *at) {
 }
 
 /* Says what text a block holds, and writes down which of its bytes are base64. */
-STRONGROOM_KERNEL uint8_t strongroom_mark_text(const strongroom_loaded *loaded, const uint8_t *at, uint64_t *base64) {
+STRONGROOM_KERNEL static inline uint8_t strongroom_mark_text(const strongroom_loaded *loaded, const uint8_t *at, uint64_t *base64) {
     __m512i here = _mm512_loadu_si512(at), next = _mm512_loadu_si512(at + 1), lacks = strongroom_lacks(loaded, here);
     const __m512i no_base64 = STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_BASE64);
     unsigned list = _mm512_testn_epi64_mask(lacks, STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_LIST));
@@ -41,7 +40,7 @@ STRONGROOM_KERNEL uint8_t strongroom_mark_text(const strongroom_loaded *loaded, 
 }
 
 /* Two hex digits have to follow a per cent sign; `x`, `u` or an octal digit a backslash. Two bytes behind the block are read too. */
-STRONGROOM_KERNEL uint8_t strongroom_mark_escapes(const strongroom_loaded *loaded, const uint8_t *at) {
+STRONGROOM_KERNEL static inline uint8_t strongroom_mark_escapes(const strongroom_loaded *loaded, const uint8_t *at) {
     __m512i here = _mm512_loadu_si512(at), next = _mm512_loadu_si512(at + 1);
     __m512i behind = strongroom_lacks(loaded, next), far_behind = strongroom_lacks(loaded, _mm512_loadu_si512(at + 2));
     __mmask64 percent = _mm512_mask_cmpeq_epi8_mask(
@@ -51,14 +50,7 @@ STRONGROOM_KERNEL uint8_t strongroom_mark_escapes(const strongroom_loaded *loade
     return ((percent | backslash) != 0) * STRONGROOM_MARK_ESCAPE;
 }
 
-/* Which of eight groups of four characters a block may have in UTF-16, as a bit in every fourth. */
-STRONGROOM_KERNEL uint32_t strongroom_utf16_groups(const uint8_t *at) {
-    __m512i here = _mm512_loadu_si512(at);
-    return strongroom_three_of_four(_mm512_test_epi16_mask(here, here)) & _pdep_u32(strongroom_may_be_utf16(here), 0x11111111u);
-}
-
-/* Marks the blocks of every group that has a hint, and no others. A byte before the first group and two behind the last are read too. Kind by
-   kind, because a processor guesses badly which hints the next group has. */
+/* Kind by kind, because a processor guesses badly which hints the next group has. */
 STRONGROOM_KERNEL void strongroom_mark_groups(
     const uint8_t *bytes, size_t count, const strongroom_tables *tables, const uint8_t *hints, uint8_t *marks, uint64_t *base64) {
     const strongroom_loaded loaded = strongroom_load_tables(tables);
