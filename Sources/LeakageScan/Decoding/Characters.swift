@@ -54,15 +54,12 @@ enum Characters {
         var count = 0
         var position = 0
         while position < text.count, count < limit {
-            let end = position &+ plainStep
-            if end <= text.count, count <= limit &- plainStep {
-                let here = text.loadUnaligned(fromByteOffset: position, as: UInt64.self)
-                if isPlain(here) {
-                    UnsafeMutableRawPointer(bytes + count).storeBytes(of: here, as: UInt64.self)
-                    count += plainStep
-                    position = end
-                    continue
-                }
+            let end = position &+ 8
+            if let eight = EightBytes(text, at: position), count <= limit &- 8, isPlain(eight) {
+                UnsafeMutableRawPointer(bytes + count).storeBytes(of: eight.value, as: UInt64.self)
+                count += 8
+                position = end
+                continue
             }
             while position < min(end, text.count), count < limit {
                 if let (value, length) = escape(text, position, style) {
@@ -81,17 +78,9 @@ enum Characters {
         return (count, position)
     }
 
-    private static let plainStep = MemoryLayout<UInt64>.size
-
     /// Whether none of eight bytes begins an escape or a pair.
-    @inline(__always) private static func isPlain(_ eight: UInt64) -> Bool {
-        let ones: UInt64 = 0x0101_0101_0101_0101
-        // The uppermost bit of a byte that is zero, and of no other unless one is.
-        @inline(__always) func zeros(_ eight: UInt64) -> UInt64 { (eight &- ones) & ~eight }
-        let escapes =
-            zeros(eight ^ ones &* UInt64(UInt8(ascii: "\\"))) | zeros(eight ^ ones &* UInt64(UInt8(ascii: "%")))
-        let pairs = zeros((eight & (ones &* 0xfe)) ^ (ones &* 0xc2))
-        return (escapes | pairs) & (ones &* 0x80) == 0
+    @inline(__always) private static func isPlain(_ eight: EightBytes) -> Bool {
+        !eight.contain(UInt8(ascii: "\\")) && !eight.contain(UInt8(ascii: "%")) && !eight.masked(0xfe).contain(0xc2)
     }
 
     /// Whether an escape that says a number begins here.

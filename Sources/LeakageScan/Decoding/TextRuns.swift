@@ -133,8 +133,7 @@ enum TextRuns {
             guard position >= covered, Characters.isNumericEscape(bytes, position) else { return }
             var start = position
             while start > covered, start > position - reach, isText(bytes, start - 1) { start -= 1 }
-            var end = position
-            while end < bytes.count, isText(bytes, end) { end += 1 }
+            let end = endOfText(bytes, from: position)
             body(start..<end)
             covered = end
         }
@@ -148,6 +147,7 @@ enum TextRuns {
         }
         survey.forEachBlock(STRONGROOM_MARK_ESCAPE) { block in
             let start = block * RowSurvey.blockBytes
+            guard start + RowSurvey.blockBytes > covered else { return }
             for position in start..<min(start + RowSurvey.blockBytes, bytes.count)
             where bytes[position] == UInt8(ascii: "\\") || bytes[position] == UInt8(ascii: "%") {
                 visit(position, &covered)
@@ -176,7 +176,9 @@ enum TextRuns {
             var end = position
             var last = position
             while end < bytes.count, end - last < reach {
-                if bytes[end] < 0x80 {
+                if let eight = EightBytes(bytes, at: end), eight.areASCII, end + 8 - last <= reach {
+                    end += 8
+                } else if bytes[end] < 0x80 {
                     end += 1
                 } else if Characters.isPair(bytes, end) {
                     last = end
@@ -191,6 +193,7 @@ enum TextRuns {
         if let survey {
             survey.forEachBlock(STRONGROOM_MARK_PAIR) { block in
                 let start = block * RowSurvey.blockBytes
+                guard start + RowSurvey.blockBytes > covered else { return }
                 for position in start..<min(start + RowSurvey.blockBytes, bytes.count)
                 where bytes[position] & 0xfe == 0xc2 {
                     visit(position)
@@ -275,6 +278,21 @@ enum TextRuns {
         while end - 2 > start, bytes[end - 2] == 0 { end -= 2 }
         // The last character of big-endian text has its zero before it.
         return (start, min(end + 2, bytes.count))
+    }
+
+    /// How far text goes on.
+    private static func endOfText(_ bytes: UnsafeRawBufferPointer, from position: Int) -> Int {
+        var end = position
+        while end < bytes.count {
+            if let eight = EightBytes(bytes, at: end), eight.havePrintableValues {
+                end += 8
+            } else if isText(bytes, end) {
+                end += 1
+            } else {
+                break
+            }
+        }
+        return end
     }
 
     private static func isText(_ bytes: UnsafeRawBufferPointer, _ position: Int) -> Bool {
