@@ -153,11 +153,11 @@ final class ByteScanner {
         TextRuns.forEachWithEscapes(in: bytes, survey) { escapes.append($0) }
         TextRuns.forEachUTF16(in: bytes, minimum: minimumBytes, survey) { wide.append($0) }
         // JSON strings whose only escapes are `\"`, `\n` and the like.
-        escapes += pairs.filter { bytes[$0].contains(UInt8(ascii: "\\")) }
+        escapes += pairs.filter { TextRuns.contains(UInt8(ascii: "\\"), in: bytes, $0) }
         decode(.utf8, pairs, in: bytes, path, toSource, report) { Characters.utf8($0, into: $1, limit: $2) }
         decode(.escapes, escapes, in: bytes, path, toSource, report) { Characters.escapes($0, into: $1, limit: $2) }
         let mixed = escapes.filter {
-            bytes[$0].contains(UInt8(ascii: "\\")) && bytes[$0].contains(UInt8(ascii: "%"))
+            TextRuns.contains(UInt8(ascii: "\\"), in: bytes, $0) && TextRuns.contains(UInt8(ascii: "%"), in: bytes, $0)
         }
         for style in [Characters.EscapeStyle.backslash, .percent] {
             decode(.escapes, mixed, in: bytes, path, toSource, report) {

@@ -15,6 +15,9 @@ final class SegmentScanner {
     let buffer: UnsafeMutableRawBufferPointer
     /// How long the segments of streams are.
     let streamBytes: Int
+    /// Room for segments of streams, of which archives within archives need several at once: to ask the system for it each time took a fifth of
+    /// a scan of many small archives.
+    private var spareBuffers: [UnsafeMutableRawBufferPointer] = []
 
     /// - Parameter streamBytes: how long the segments of streams are; shorter for short streams.
     init(_ collector: Collector, streamBytes: Int = segmentBytes) {
@@ -29,6 +32,18 @@ final class SegmentScanner {
     deinit {
         buffer.initializeMemory(as: UInt8.self, repeating: 0)
         buffer.deallocate()
+        for buffer in spareBuffers { buffer.deallocate() }
+    }
+
+    /// Room for a segment of a stream and its margins.
+    fileprivate func takeBuffer() -> UnsafeMutableRawBufferPointer {
+        spareBuffers.popLast() ?? .allocate(byteCount: streamBytes + 2 * Self.margin, alignment: 4_096)
+    }
+
+    /// - Parameter used: how much of it was ever filled, which is wiped.
+    fileprivate func giveBack(_ buffer: UnsafeMutableRawBufferPointer, used: Int) {
+        UnsafeMutableRawBufferPointer(rebasing: buffer[..<used]).initializeMemory(as: UInt8.self, repeating: 0)
+        spareBuffers.append(buffer)
     }
 
     /// Where the first segment of a stream ends.
@@ -108,13 +123,10 @@ final class StreamScanner {
     init(_ segments: SegmentScanner, _ artifact: Artifact) {
         self.segments = segments
         self.artifact = artifact
-        buffer = .allocate(byteCount: segments.streamBytes + 2 * SegmentScanner.margin, alignment: 4_096)
+        buffer = segments.takeBuffer()
     }
 
-    deinit {
-        UnsafeMutableRawBufferPointer(rebasing: buffer[..<used]).initializeMemory(as: UInt8.self, repeating: 0)
-        buffer.deallocate()
-    }
+    deinit { segments.giveBack(buffer, used: used) }
 
     func add(_ bytes: UnsafeRawBufferPointer) throws {
         var rest = bytes

@@ -183,11 +183,12 @@ import Testing
         }
         for round in 0..<120 {
             // Around where one part ends and the next begins, for digits and for characters.
-            let before = round % 2 == 0 ? 2_048 - 20 + round / 2 : .random(in: 0...5_000)
+            let before = round % 2 == 0 ? 2_048 - 20 + round / 2 : .random(in: 1...5_000)
             let start = Int.random(in: 0...16)
             let fragment = key.bytes[start..<start + 16]
             #expect(try isFound(fragment, before: before, after: round % 3 * 1_000), "\(before) numbers before")
-            if format != "%02x" { #expect(try isFound(fragment, before: 0, after: 0)) }
+            // A letter right before a digit is one of its number.
+            if format != "%02x", format != "%x " { #expect(try isFound(fragment, before: 0, after: 0)) }
         }
         #expect(try !isFound(Random.bytes(count: 16)[...], before: 2_040, after: 100))
     }

@@ -125,6 +125,12 @@ enum TextRuns {
     /// How far back from a character that shows an encoding the text before it is taken with it, and how far behind the last one, in bytes.
     private static let reach = 512
 
+    /// Whether a byte stands in a part of a row.
+    static func contains(_ byte: UInt8, in bytes: UnsafeRawBufferPointer, _ part: Range<Int>) -> Bool {
+        let part = bytes[part]
+        return bytes.baseAddress.flatMap { memchr($0 + part.startIndex, CInt(byte), part.count) } != nil
+    }
+
     /// Text with escapes that say numbers.
     static func forEachWithEscapes(
         in bytes: UnsafeRawBufferPointer, _ survey: RowSurvey?, _ body: (Range<Int>) -> Void

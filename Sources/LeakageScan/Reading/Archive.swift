@@ -74,7 +74,7 @@ struct ArchiveScan {
         guard depth <= options.archiveDepth else { return collector.add(.archiveTooDeep, artifact) }
         collector.count { $0.archives += 1 }
         // Of an archive that is passed over, headers are read, and what they say is skipped.
-        let feed = Feed(source, blockBytes: onlyArchives ? 4 << 10 : 128 << 10)
+        let feed = Feed(source, blockBytes: onlyArchives ? 4 << 10 : 64 << 10)
         guard let archive = archive_read_new() else { return collector.add(.unreadable, artifact) }
         defer { archive_read_free(archive) }
         Self.allow(kind, archive)
@@ -233,6 +233,8 @@ private final class EntrySource: ByteSource {
 private final class Feed {
     private let source: any ByteSource
     private let block: UnsafeMutableRawBufferPointer
+    /// How much of the block was ever filled.
+    private var used = 0
     /// Why the source could not be read any more.
     var error: (any Error)?
 
@@ -241,7 +243,10 @@ private final class Feed {
         block = .allocate(byteCount: blockBytes, alignment: 16)
     }
 
-    deinit { block.deallocate() }
+    deinit {
+        UnsafeMutableRawBufferPointer(rebasing: block[..<used]).initializeMemory(as: UInt8.self, repeating: 0)
+        block.deallocate()
+    }
 
     private static func feed(_ context: UnsafeMutableRawPointer?) -> Feed? {
         context.map { Unmanaged<Feed>.fromOpaque($0).takeUnretainedValue() }
@@ -254,6 +259,7 @@ private final class Feed {
         guard let feed = feed(context) else { return -1 }
         do {
             let count = try feed.source.read(into: feed.block)
+            feed.used = max(feed.used, count)
             bytes?.pointee = UnsafeRawPointer(feed.block.baseAddress)
             return count
         } catch {

@@ -30,9 +30,9 @@ final class FileSource: ByteSource {
     let length: Int
     var position = 0
 
-    init(_ file: DataFile) throws {
+    init(_ file: DataFile) {
         self.file = file
-        length = try file.length()
+        length = file.lengthAtOpening
     }
 
     func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
