@@ -40,7 +40,9 @@ import Testing
             group.addTask {
                 while !isDone.value { for life in lives { try await life.step() } }
             }
-            while ContinuousClock.now < deadline {
+            // A machine that is busy with other tests takes longer for something to happen.
+            func isEnough() -> Bool { lives.allSatisfy { $0.acknowledged.value >= 500 } }
+            while ContinuousClock.now < deadline || (!isEnough() && ContinuousClock.now < deadline + .seconds(60)) {
                 for life in lives {
                     counts.pagesCaughtUp += try await life.profile.rotateDataKey().pagesCaughtUp
                     counts.rotations += 1
