@@ -316,6 +316,43 @@ import Testing
         #expect(frames >= 7)
         try queue.close()
     }
+
+    /// Wherever a scan ended, within a transaction as well: one that goes on there finds what one from the beginning finds, damage too.
+    @Test func aScanOfAWALGoesOnWhereAnotherEnded() throws {
+        let format = Format(size: 1024, setup: "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0")
+        let path = directory.appending("growing.db")
+        let queue = try open(path, .old, format)
+        try queue.writeWithoutTransaction { db in
+            try db.execute(sql: format.setup)
+            try db.execute(sql: "CREATE TABLE t (i INTEGER PRIMARY KEY, a)")
+            for number in 0..<12 {
+                try db.execute(
+                    sql: "INSERT OR REPLACE INTO t VALUES (?, randomblob(?))",
+                    arguments: [number % 5, 700 * (number % 4)])
+            }
+        }
+        let copy = directory.appending("growing-copy")
+        let wal = try TestFiles.read(FilePath(path.string + "-wal"))
+        try queue.close()
+        let frame = 24 + 1024
+        let count = (wal.count - 32) / frame
+        func scan(upTo last: Int = .max, continuing earlier: WALScan? = nil) throws -> WALScan {
+            try WALScan(
+                of: DataFile(copy), upToFrame: last, with: Key.old.authenticator(format.layout), continuing: earlier)
+        }
+        for damaged in [nil, count - 12] {
+            var bytes = wal
+            if let damaged { bytes[32 + damaged * frame + 500] ^= 1 }
+            try TestFiles.write(bytes, to: copy)
+            let whole = try scan()
+            #expect(whole.damage == (damaged == nil ? nil : .brokenChain))
+            for last in 1...(damaged ?? count) {
+                let first = try scan(upTo: last)
+                #expect(try scan(continuing: first) == whole, "\(last) of \(count) frames first")
+            }
+        }
+        #expect(count > 20)
+    }
 }
 
 private final class Counter: Sendable {
