@@ -7,18 +7,22 @@ static inline int strongroom_is_of(const strongroom_tables *tables, uint8_t byte
     return byte < 128 && !(tables->lacks[byte] & class);
 }
 
+/* The next block that has a mark, at or behind `block`; `blocks` where there is none. */
+static inline size_t strongroom_next_marked(const strongroom_row *row, size_t block, size_t blocks, uint8_t mark) {
+    while (block < blocks) {
+        uint64_t eight = strongroom_read_64(row->marks + block) & 0x0101010101010101u * mark;
+        if (eight) return block + (size_t)__builtin_ctzll(eight) / 8;
+        block += 8;
+    }
+    return blocks;
+}
+
 STRONGROOM_KERNEL size_t strongroom_next_base64(
     const strongroom_row *row, size_t from, const strongroom_tables *tables, const strongroom_digit_filters *filters, unsigned base32_minimum,
     size_t *end) {
     const size_t blocks = (row->length + 63) / 64;
-    size_t block = from / 64;
+    size_t block = strongroom_next_marked(row, from / 64, blocks, STRONGROOM_MARK_BASE64);
     while (block < blocks) {
-        uint64_t eight = strongroom_read_64(row->marks + block) & 0x0101010101010101u * STRONGROOM_MARK_BASE64;
-        if (!eight) {
-            block += 8;
-            continue;
-        }
-        block += (size_t)__builtin_ctzll(eight) / 8;
         /* Of a block that has no mark, no more than seven bytes at its beginning can belong to a run. */
         uint8_t next_mark = row->marks[block + 1];
         unsigned __int128 rows = row->base64[block];
@@ -69,7 +73,7 @@ STRONGROOM_KERNEL size_t strongroom_next_base64(
             from = position;
             after = position / 64 > block ? position / 64 : block + 1;
         }
-        block = after;
+        block = strongroom_next_marked(row, after, blocks, STRONGROOM_MARK_BASE64);
     }
     *end = row->length;
     return row->length;
@@ -87,13 +91,7 @@ STRONGROOM_KERNEL size_t strongroom_next_list(
     const strongroom_row *row, size_t from, const strongroom_tables *tables, const strongroom_digit_filters *filters, size_t *end, int *held) {
     const strongroom_loaded loaded = strongroom_load_tables(tables);
     const size_t blocks = (row->length + 63) / 64;
-    for (size_t block = from / 64; block < blocks; block++) {
-        uint64_t eight = strongroom_read_64(row->marks + block) & 0x0101010101010101u * STRONGROOM_MARK_LIST;
-        if (!eight) {
-            block += 7;
-            continue;
-        }
-        block += (size_t)__builtin_ctzll(eight) / 8;
+    for (size_t block = from / 64; (block = strongroom_next_marked(row, block, blocks, STRONGROOM_MARK_LIST)) < blocks; block++) {
         unsigned __int128 rows = strongroom_list_mask(row, block, &loaded);
         if (block + 1 < blocks) rows |= (unsigned __int128)strongroom_list_mask(row, block + 1, &loaded) << 64;
         uint64_t others = ~(uint64_t)rows;
@@ -168,13 +166,7 @@ STRONGROOM_KERNEL static inline size_t strongroom_utf16_end(const strongroom_row
 
 STRONGROOM_KERNEL size_t strongroom_next_utf16(const strongroom_row *row, size_t from, size_t minimum, size_t *end) {
     const size_t blocks = (row->length + 63) / 64;
-    for (size_t block = from / 64; block < blocks; block++) {
-        uint64_t eight = strongroom_read_64(row->marks + block) & 0x0101010101010101u * STRONGROOM_MARK_UTF16;
-        if (!eight) {
-            block += 7;
-            continue;
-        }
-        block += (size_t)__builtin_ctzll(eight) / 8;
+    for (size_t block = from / 64; (block = strongroom_next_marked(row, block, blocks, STRONGROOM_MARK_UTF16)) < blocks; block++) {
         size_t here = 64 * block;
         uint32_t groups;
         if (here + 64 <= row->length) {

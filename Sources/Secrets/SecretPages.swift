@@ -8,10 +8,10 @@ import Synchronization
 /// Whole pages for one secret, with an inaccessible page on either side. The secret ends where the second guard
 /// page begins, so that reading or writing past its end faults at once.
 ///
-/// `@unchecked Sendable`: under `SecretBytes` the pages are written only while their one owner fills them, before anybody
-/// else can hold a reference, and in `deinit`, when nobody can hold one any more; in between they are only read. Under
-/// `PlaintextPage`, which is neither copyable nor Sendable, one thread has them all their life.
-final class SecretPages: @unchecked Sendable {
+/// Two threads never write them, nor does one while another reads: under `SecretBytes` they are written only while their one owner fills
+/// them, before anybody else can hold a reference, and in `deinit`, when nobody can hold one any more. Under `PlaintextPage`, which is neither
+/// copyable nor Sendable, one thread has them all their life.
+final class SecretPages: @unchecked Sendable {  // Never written while two threads hold it, as said above.
     let count: Int
     private let base: UnsafeMutableRawPointer
     private let mappedLength: Int

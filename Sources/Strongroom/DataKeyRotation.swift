@@ -55,7 +55,8 @@ public struct FleetRotationReport: Sendable, Codable {
 
 extension Profile {
     /// Puts the open database under a new key. Reads and writes go on until the last moment, which waits for reads that are under way
-    /// and lets everybody else wait for the pages that changed meanwhile; ``database`` is the same pool before and after.
+    /// and lets everybody else wait for the pages that changed meanwhile; ``database`` is the same pool before and after. The WAL cannot begin
+    /// anew until then, and grows; a checkpoint that waits for readers waits for this as well.
     ///
     /// - Parameter progress: called now and then, by one thread at a time.
     /// - Throws: `KeyringError.rotationBlocked` where a snapshot, a restore or another rotation is under way;

@@ -36,7 +36,7 @@ extension DatabaseFiles {
 }
 
 /// What the index of a WAL says of it.
-private struct WALIndex: Equatable {
+private struct WALIndex {
     /// How many frames of this round hold what was acknowledged.
     let frames: Int
     let salts: [UInt8]

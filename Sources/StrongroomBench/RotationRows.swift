@@ -104,8 +104,8 @@ extension BenchDatabase {
         try handle.close()
     }
 
-    /// `PRAGMA rekey` does nothing but call this function; a pragma would put the key into SQL text.
-    static let rekeyName = "sqlite3_rekey_v2 (what PRAGMA rekey calls)"
+    /// Called as a function, because the pragma that does the same would put the key into SQL text.
+    static let rekeyName = "sqlite3_rekey_v2"
 
     func rekeyCopy() throws {
         let queue = try Self.open(copy, .old)

@@ -286,15 +286,11 @@ import Testing
 
     /// Every bit of the WAL's last two frames cut away, one after the other: never a crash, never damage.
     @Test func aWALCutAnywhereIsATornTail() throws {
-        let format = Format(size: 1024, setup: "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0")
-        let path = directory.appending("live.db")
-        let queue = try open(path, .old, format)
-        try queue.writeWithoutTransaction { db in
-            try db.execute(sql: format.setup)
+        let format = Self.walFormat
+        let wal = try makeWAL { db in
             try db.execute(sql: "CREATE TABLE t (a)")
             for number in 0..<6 { try db.execute(sql: "INSERT INTO t VALUES (?)", arguments: [number]) }
         }
-        let wal = try TestFiles.read(FilePath(path.string + "-wal"))
         let frame = 24 + 1024
         let frames = (wal.count - 32) / frame
         let cut = directory.appending("cut-wal")
@@ -314,16 +310,27 @@ import Testing
             #expect(try WALScan(of: DataFile(cut), with: Key.old.authenticator(format.layout)).damage == nil)
         }
         #expect(frames >= 7)
+    }
+
+    private static let walFormat = Format(
+        size: 1024, setup: "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0")
+
+    /// The WAL of a database under the old key, each of whose statements is a transaction.
+    private func makeWAL(_ write: (Database) throws -> Void) throws -> [UInt8] {
+        let path = directory.appending("live.db")
+        let queue = try open(path, .old, Self.walFormat)
+        try queue.writeWithoutTransaction { db in
+            try db.execute(sql: Self.walFormat.setup)
+            try write(db)
+        }
+        let wal = try TestFiles.read(FilePath(path.string + "-wal"))
         try queue.close()
+        return wal
     }
 
     /// Wherever a scan ended, within a transaction as well: one that goes on there finds what one from the beginning finds, damage too.
     @Test func aScanOfAWALGoesOnWhereAnotherEnded() throws {
-        let format = Format(size: 1024, setup: "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0")
-        let path = directory.appending("growing.db")
-        let queue = try open(path, .old, format)
-        try queue.writeWithoutTransaction { db in
-            try db.execute(sql: format.setup)
+        let wal = try makeWAL { db in
             try db.execute(sql: "CREATE TABLE t (i INTEGER PRIMARY KEY, a)")
             for number in 0..<12 {
                 try db.execute(
@@ -332,13 +339,12 @@ import Testing
             }
         }
         let copy = directory.appending("growing-copy")
-        let wal = try TestFiles.read(FilePath(path.string + "-wal"))
-        try queue.close()
         let frame = 24 + 1024
         let count = (wal.count - 32) / frame
         func scan(upTo last: Int = .max, continuing earlier: WALScan? = nil) throws -> WALScan {
             try WALScan(
-                of: DataFile(copy), upToFrame: last, with: Key.old.authenticator(format.layout), continuing: earlier)
+                of: DataFile(copy), upToFrame: last, with: Key.old.authenticator(Self.walFormat.layout),
+                continuing: earlier)
         }
         for damaged in [nil, count - 12] {
             var bytes = wal

@@ -127,8 +127,7 @@ enum TextRuns {
 
     /// Whether a byte stands in a part of a row.
     static func contains(_ byte: UInt8, in bytes: UnsafeRawBufferPointer, _ part: Range<Int>) -> Bool {
-        let part = bytes[part]
-        return bytes.baseAddress.flatMap { memchr($0 + part.startIndex, CInt(byte), part.count) } != nil
+        bytes.baseAddress.flatMap { memchr($0 + part.lowerBound, CInt(byte), part.count) } != nil
     }
 
     /// Text with escapes that say numbers.
