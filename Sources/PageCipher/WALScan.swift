@@ -38,12 +38,12 @@ package struct WALScan: Sendable, Equatable {
     ///
     /// - Parameters:
     ///   - last: the last frame that is looked at; the last of the file unless said otherwise.
-    ///   - earlier: a scan of the same round, up to a commit; only frames behind that are looked at.
+    ///   - earlier: a scan of the same round, up to a commit; only frames behind that are looked at, unless it went further.
     package init(
         of file: DataFile, upToFrame last: Int = .max, with key: borrowing PageAuthenticator,
         continuing earlier: WALScan? = nil
     ) throws {
-        if let earlier { self = earlier }
+        if let earlier, earlier.committedFrames <= last { self = earlier }
         let header = try file.bytes(at: 0, count: WALHeader.length)
         let frameLength = WALFrame.headerLength + key.layout.size
         let frames = try min(last, WALFrame.count(in: file.length(), pageSize: key.layout.size))

@@ -355,6 +355,7 @@ import Testing
             for last in 1...(damaged ?? count) {
                 let first = try scan(upTo: last)
                 #expect(try scan(continuing: first) == whole, "\(last) of \(count) frames first")
+                if damaged == nil { #expect(try scan(upTo: last, continuing: whole) == first) }
             }
         }
         #expect(count > 20)
