@@ -8,61 +8,87 @@
 #include <string.h>
 
 /* What strongroom_has_kernels asks for. */
-#define STRONGROOM_KERNEL __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,bmi,bmi2,popcnt")))
+#define STRONGROOM_KERNEL __attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt")))
 
-#define STRONGROOM_ALL(byte) _mm512_set1_epi8((char)(byte))
+#define STRONGROOM_ALL(byte) _mm256_set1_epi8((char)(byte))
 
-/* (a ^ b) & c, a | (b & c) and a ^ b ^ c, as what _mm512_ternarylogic_epi32 wants. */
-enum { STRONGROOM_DIFFERS_IN = 0x28, STRONGROOM_OR_BOTH = 0xf8, STRONGROOM_XOR = 0x96 };
-
-/* The tables, in registers. */
+/* Sixty-four bytes. */
 typedef struct {
-    __m512i lacks[2], behind[2];
-} strongroom_loaded;
+    __m256i low, high;
+} strongroom_block;
 
-STRONGROOM_KERNEL static inline strongroom_loaded strongroom_load_tables(const strongroom_tables *tables) {
-    return (strongroom_loaded){
-        {_mm512_loadu_si512(tables->lacks), _mm512_loadu_si512(tables->lacks + 64)},
-        {_mm512_loadu_si512(tables->lacks_behind), _mm512_loadu_si512(tables->lacks_behind + 64)}};
+STRONGROOM_KERNEL static inline __m256i strongroom_load_half(const void *at) { return _mm256_loadu_si256((const __m256i *)at); }
+
+STRONGROOM_KERNEL static inline strongroom_block strongroom_load(const uint8_t *at) {
+    return (strongroom_block){strongroom_load_half(at), strongroom_load_half(at + 32)};
 }
 
-/* The classes that each byte is not of; the uppermost bit as well, for bytes from 128 on. */
-STRONGROOM_KERNEL static inline __m512i strongroom_lacks(const strongroom_loaded *loaded, __m512i here) {
-    __m512i lacks = _mm512_permutex2var_epi8(loaded->lacks[0], here, loaded->lacks[1]);
-    return _mm512_ternarylogic_epi32(lacks, here, STRONGROOM_ALL(0x80), STRONGROOM_OR_BOTH);
+/* The first so many bytes, which may be less than 64 or more, and zeros. */
+STRONGROOM_KERNEL static inline strongroom_block strongroom_load_some(const uint8_t *at, size_t count) {
+    if (count >= 64) return strongroom_load(at);
+    uint8_t some[64] = {0};
+    memcpy(some, at, count);
+    return strongroom_load(some);
 }
 
-/* Zero where an escape may begin, given the bytes behind each. */
-STRONGROOM_KERNEL static inline __m512i strongroom_lacks_escape(const strongroom_loaded *loaded, __m512i lacks, __m512i next) {
-    return _mm512_ternarylogic_epi32(
-        _mm512_permutex2var_epi8(loaded->behind[0], next, loaded->behind[1]), lacks, STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_ESCAPE),
-        STRONGROOM_OR_BOTH);
+/* The uppermost bit of each byte. */
+STRONGROOM_KERNEL static inline uint64_t strongroom_uppermost(strongroom_block block) {
+    return (uint32_t)_mm256_movemask_epi8(block.low) | (uint64_t)(uint32_t)_mm256_movemask_epi8(block.high) << 32;
 }
 
-/* Zero where a character from U+0080 to U+00FF begins in UTF-8. */
-STRONGROOM_KERNEL static inline __m512i strongroom_lacks_pair(__m512i here, __m512i next) {
-    __m512i lead = _mm512_ternarylogic_epi32(here, STRONGROOM_ALL(0xc2), STRONGROOM_ALL(0xfe), STRONGROOM_DIFFERS_IN);
-    __m512i continued = _mm512_ternarylogic_epi32(next, STRONGROOM_ALL(0x80), STRONGROOM_ALL(0xc0), STRONGROOM_DIFFERS_IN);
-    return _mm512_or_si512(lead, continued);
+/* One bit of each byte. */
+STRONGROOM_KERNEL static inline uint64_t strongroom_bit(strongroom_block block, int bit) {
+    return strongroom_uppermost((strongroom_block){_mm256_slli_epi16(block.low, 7 - bit), _mm256_slli_epi16(block.high, 7 - bit)});
 }
 
-/* Which eight bytes may be text in UTF-16: every other one is zero, and the second or fourth character is not. */
-STRONGROOM_KERNEL static inline __mmask8 strongroom_may_be_utf16(__m512i here) {
-    __mmask8 halves = _mm512_testn_epi64_mask(here, _mm512_set1_epi16(0x00ff)) |
-                      _mm512_testn_epi64_mask(here, _mm512_set1_epi16((short)0xff00));
-    return halves & _mm512_test_epi64_mask(here, _mm512_set1_epi32((int)0xffff0000));
+STRONGROOM_KERNEL static inline uint64_t strongroom_equal(strongroom_block block, uint8_t byte) {
+    return strongroom_uppermost((strongroom_block){
+        _mm256_cmpeq_epi8(block.low, STRONGROOM_ALL(byte)), _mm256_cmpeq_epi8(block.high, STRONGROOM_ALL(byte))});
 }
 
-/* In each group of four bits, the lowest if three or four are ones. */
-static inline uint32_t strongroom_three_of_four(uint32_t bits) {
-    uint32_t both = bits & bits >> 1, either = bits | bits >> 1;
-    return ((both & either >> 2) | (either & both >> 2)) & 0x11111111u;
+/* A table of sixteen bytes, for both halves of a register. */
+STRONGROOM_KERNEL static inline __m256i strongroom_load_table(const uint8_t table[16]) {
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table));
 }
 
-/* Which of eight groups of four characters a block may have in UTF-16, as a bit in every fourth. */
-STRONGROOM_KERNEL static inline uint32_t strongroom_utf16_groups(const uint8_t *at) {
-    __m512i here = _mm512_loadu_si512(at);
-    return strongroom_three_of_four(_mm512_test_epi16_mask(here, here)) & _pdep_u32(strongroom_may_be_utf16(here), 0x11111111u);
+/* The bit with the number of the upper four of each byte; none for bytes from 128 on. */
+STRONGROOM_KERNEL static inline __m256i strongroom_row_bits(__m256i half) {
+    const __m256i bits = _mm256_broadcastsi128_si256(_mm_setr_epi8(1, 2, 4, 8, 16, 32, 64, (char)128, 0, 0, 0, 0, 0, 0, 0, 0));
+    return _mm256_shuffle_epi8(bits, _mm256_and_si256(_mm256_srli_epi16(half, 4), STRONGROOM_ALL(15)));
+}
+
+/* All ones where a byte is not of a class. */
+STRONGROOM_KERNEL static inline __m256i strongroom_lacks(__m256i half, __m256i row_bits, __m256i members) {
+    return _mm256_cmpeq_epi8(_mm256_and_si256(_mm256_shuffle_epi8(members, half), row_bits), _mm256_setzero_si256());
+}
+
+/* Which bytes are of a class. */
+STRONGROOM_KERNEL static inline uint64_t strongroom_of_class(strongroom_block block, const strongroom_tables *tables, int of) {
+    const __m256i members = strongroom_load_table(tables->members[of]);
+    return ~strongroom_uppermost((strongroom_block){
+        strongroom_lacks(block.low, strongroom_row_bits(block.low), members),
+        strongroom_lacks(block.high, strongroom_row_bits(block.high), members)});
+}
+
+static inline int strongroom_is_of(const strongroom_tables *tables, uint8_t byte, int of) {
+    return tables->members[of][byte & 15] >> (byte >> 4 & 7) & 1 & (byte < 128);
+}
+
+/* All ones where a character from U+0080 to U+00FF begins in UTF-8. */
+STRONGROOM_KERNEL static inline __m256i strongroom_begins_pair(__m256i here, __m256i next) {
+    __m256i leads = _mm256_cmpeq_epi8(_mm256_and_si256(here, STRONGROOM_ALL(0xfe)), STRONGROOM_ALL(0xc2));
+    return _mm256_and_si256(leads, _mm256_cmpgt_epi8(STRONGROOM_ALL(0xc0), next));
+}
+
+/* Which groups of four characters of a block may be text in UTF-16, as a bit in every eighth: every other byte is zero, and of the others at
+   most one is. */
+STRONGROOM_KERNEL static inline uint64_t strongroom_utf16_groups(strongroom_block block) {
+    uint64_t zero = strongroom_equal(block, 0);
+    uint64_t four = zero & zero >> 2;
+    four &= four >> 4;
+    uint64_t characters = ~(zero & zero >> 1), both = characters & characters >> 2, either = characters | characters >> 2;
+    uint64_t three = (both & either >> 4) | (either & both >> 4);
+    return (four | four >> 1) & three & 0x0101010101010101u;
 }
 
 static inline uint64_t strongroom_read_64(const uint8_t *at) {
@@ -73,5 +99,10 @@ static inline uint64_t strongroom_read_64(const uint8_t *at) {
 
 /* The first so many bits, up to 64. */
 static inline uint64_t strongroom_first_bits(size_t count) { return count < 64 ? ((uint64_t)1 << count) - 1 : ~(uint64_t)0; }
+
+/* The last bit of each byte of a mask that is all ones. */
+static inline uint64_t strongroom_full_bytes(uint64_t mask) {
+    return ((mask & 0x7f7f7f7f7f7f7f7fu) + 0x0101010101010101u) & mask & 0x8080808080808080u;
+}
 
 #endif

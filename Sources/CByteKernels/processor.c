@@ -5,9 +5,8 @@
 
 int strongroom_has_kernels(void) {
     __builtin_cpu_init();
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&
-           __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("popcnt");
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+           __builtin_cpu_supports("lzcnt") && __builtin_cpu_supports("popcnt");
 }
 
 #else
@@ -15,9 +14,8 @@ int strongroom_has_kernels(void) {
 int strongroom_has_kernels(void) { return 0; }
 
 void strongroom_survey(
-    const uint8_t *bytes, size_t count, const strongroom_tables *tables, const strongroom_filter *filter, unsigned word,
-    uint8_t *hints, uint16_t *windows) {
-    (void)bytes, (void)count, (void)tables, (void)filter, (void)word, (void)hints, (void)windows;
+    const uint8_t *bytes, size_t count, const strongroom_filter *filter, unsigned word, uint8_t *hints, uint16_t *windows) {
+    (void)bytes, (void)count, (void)filter, (void)word, (void)hints, (void)windows;
 }
 
 void strongroom_mark_groups(

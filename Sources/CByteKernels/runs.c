@@ -3,10 +3,6 @@
 
 #include "digits.h"
 
-static inline int strongroom_is_of(const strongroom_tables *tables, uint8_t byte, uint8_t class) {
-    return byte < 128 && !(tables->lacks[byte] & class);
-}
-
 /* The next block that has a mark, at or behind `block`; `blocks` where there is none. */
 static inline size_t strongroom_next_marked(const strongroom_row *row, size_t block, size_t blocks, uint8_t mark) {
     while (block < blocks) {
@@ -66,7 +62,9 @@ STRONGROOM_KERNEL size_t strongroom_next_base64(
             int may_go_on = row->bytes[position - 1] == '\n' && position < row->length &&
                             (row->bytes[position] == ' ' || row->bytes[position] == '\t');
             if (may_go_on || (position - start >= STRONGROOM_BASE64_MINIMUM &&
-                              strongroom_base64_is_worth_a_look(row->bytes + start, position - start, tables, filters, base32_minimum))) {
+                              strongroom_base64_is_worth_a_look(
+                                  &(strongroom_run){row->bytes + start, position - start, row->length - start}, tables, filters,
+                                  base32_minimum))) {
                 *end = position;
                 return start;
             }
@@ -80,25 +78,23 @@ STRONGROOM_KERNEL size_t strongroom_next_base64(
 }
 
 /* Which bytes of a block may be part of a list. */
-STRONGROOM_KERNEL static inline uint64_t strongroom_list_mask(const strongroom_row *row, size_t block, const strongroom_loaded *loaded) {
-    uint64_t there = strongroom_first_bits(row->length - 64 * block);
-    return there & _mm512_testn_epi8_mask(
-                       strongroom_lacks(loaded, _mm512_maskz_loadu_epi8(there, row->bytes + 64 * block)),
-                       STRONGROOM_ALL(0x80 | STRONGROOM_CLASS_LIST));
+STRONGROOM_KERNEL static inline uint64_t strongroom_list_mask(const strongroom_row *row, size_t block, const strongroom_tables *tables) {
+    size_t count = row->length - 64 * block;
+    return strongroom_first_bits(count) &
+           strongroom_of_class(strongroom_load_some(row->bytes + 64 * block, count), tables, STRONGROOM_CLASS_LIST);
 }
 
 STRONGROOM_KERNEL size_t strongroom_next_list(
     const strongroom_row *row, size_t from, const strongroom_tables *tables, const strongroom_digit_filters *filters, size_t *end, int *held) {
-    const strongroom_loaded loaded = strongroom_load_tables(tables);
     const size_t blocks = (row->length + 63) / 64;
     for (size_t block = from / 64; (block = strongroom_next_marked(row, block, blocks, STRONGROOM_MARK_LIST)) < blocks; block++) {
-        unsigned __int128 rows = strongroom_list_mask(row, block, &loaded);
-        if (block + 1 < blocks) rows |= (unsigned __int128)strongroom_list_mask(row, block + 1, &loaded) << 64;
+        unsigned __int128 rows = strongroom_list_mask(row, block, tables);
+        if (block + 1 < blocks) rows |= (unsigned __int128)strongroom_list_mask(row, block + 1, tables) << 64;
         uint64_t others = ~(uint64_t)rows;
         /* As many as begin here, and with what stands at the end of the block before. */
         size_t first = others ? (size_t)__builtin_ctzll(others) : 64, before = 0;
         if (first && block > 0) {
-            uint64_t others_before = ~strongroom_list_mask(row, block - 1, &loaded);
+            uint64_t others_before = ~strongroom_list_mask(row, block - 1, tables);
             before = others_before ? (size_t)__builtin_clzll(others_before) : 64;
         }
         rows &= rows >> 1;
@@ -118,7 +114,7 @@ STRONGROOM_KERNEL size_t strongroom_next_list(
             /* A run that begins in a block that has the mark has been found from there; in others there is little of it. */
             while (start > from && strongroom_is_of(tables, row->bytes[start - 1], STRONGROOM_CLASS_LIST)) start--;
             for (size_t at = block; at < blocks; at++, position = 64 * at) {
-                uint64_t ends = ~strongroom_list_mask(row, at, &loaded) >> (position & 63);
+                uint64_t ends = ~strongroom_list_mask(row, at, tables) >> (position & 63);
                 if (ends) {
                     position += (size_t)__builtin_ctzll(ends);
                     break;
@@ -127,7 +123,8 @@ STRONGROOM_KERNEL size_t strongroom_next_list(
             if (position > row->length) position = row->length;
             *held = position - start < STRONGROOM_LIST_MINIMUM
                         ? 0
-                        : strongroom_list_is_worth_a_look(row->bytes + start, position - start, tables, filters);
+                        : strongroom_list_is_worth_a_look(
+                              &(strongroom_run){row->bytes + start, position - start, row->length - start}, tables, filters);
             if (*held) {
                 *end = position;
                 return start;
@@ -147,8 +144,7 @@ STRONGROOM_KERNEL static inline size_t strongroom_utf16_end(const strongroom_row
     size_t position = from;
     unsigned zeros = 0;
     while (position + 65 <= row->length) {
-        __m512i here = _mm512_loadu_si512(row->bytes + position - before);
-        uint64_t zero = _mm512_testn_epi8_mask(here, here);
+        uint64_t zero = strongroom_equal(strongroom_load(row->bytes + position - before), 0);
         uint32_t halves = (uint32_t)_pext_u64(zero, before ? even : odd), characters = (uint32_t)_pext_u64(zero, before ? odd : even);
         unsigned fit = ~halves ? (unsigned)__builtin_ctz(~halves) : 32;
         /* With those that stand before. */
@@ -168,16 +164,9 @@ STRONGROOM_KERNEL size_t strongroom_next_utf16(const strongroom_row *row, size_t
     const size_t blocks = (row->length + 63) / 64;
     for (size_t block = from / 64; (block = strongroom_next_marked(row, block, blocks, STRONGROOM_MARK_UTF16)) < blocks; block++) {
         size_t here = 64 * block;
-        uint32_t groups;
-        if (here + 64 <= row->length) {
-            groups = strongroom_utf16_groups(row->bytes + here);
-        } else {
-            uint8_t last[64] = {0};
-            memcpy(last, row->bytes + here, row->length - here);
-            groups = strongroom_utf16_groups(last);
-        }
-        for (; groups; groups &= groups - 1) {
-            size_t first = here + 2 * (size_t)__builtin_ctz(groups);
+        for (uint64_t groups = strongroom_utf16_groups(strongroom_load_some(row->bytes + here, row->length - here)); groups;
+             groups &= groups - 1) {
+            size_t first = here + (size_t)__builtin_ctzll(groups);
             if (first < from) continue;
             if (first + 8 > row->length) break;
             uint64_t word = strongroom_read_64(row->bytes + first);

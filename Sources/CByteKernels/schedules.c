@@ -4,9 +4,7 @@
 #include "schedules.h"
 
 STRONGROOM_KERNEL size_t strongroom_next_schedule(const uint8_t *bytes, size_t count, size_t from) {
-    while (from < count && !(strongroom_may_be_schedule(bytes + STRONGROOM_SCHEDULE_STRIDE * from) &&
-                             strongroom_is_like_schedule(bytes + STRONGROOM_SCHEDULE_STRIDE * from)))
-        from++;
+    while (from < count && !strongroom_is_like_schedule(bytes + STRONGROOM_SCHEDULE_STRIDE * from)) from++;
     return from;
 }
 

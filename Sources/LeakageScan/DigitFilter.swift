@@ -75,20 +75,21 @@ private final class DigitFilter: Sendable {
         let rows = needles.flatMap { forms in forms.forms.map { (forms, $0.range) } }
         // There are fewer windows than digits.
         let count = rows.reduce(0) { $0 + code.groupBytes * code.digits(of: $1.1.count, behind: 0).count }
-        // Two bytes for each, or as near to that as the limits are: then one in some thousands is looked at in vain.
-        let bits = WindowFilter.bits(atLeast: 2 * count, 16...19)
+        // A word for each, or as near to that as the limits are: then one in some thousands is looked at in vain.
+        let bits = WindowFilter.bits(atLeast: count, 14...18)
         var isComplete = true
         var made: SecretBytes?
         // The digits of one row, which are as secret as it is.
         _ = try SecretBytes(count: 2 * (rows.map(\.1.count).max() ?? 0)) { digits in
-            made = try SecretBytes(count: 2 << Int(bits)) { filter in
+            made = try SecretBytes(count: 8 << Int(bits)) { filter in
+                    let words = filter.bindMemory(to: UInt32.self)
                 for (forms, range) in rows {
                     forms.bytes.withUnsafeBytes { bytes in
                         for behind in 0..<code.groupBytes where isComplete {
                             let row = UnsafeRawBufferPointer(rebasing: bytes[range])
                             let written = digits[..<code.write(row, behind: behind, digits)]
                             isComplete = Self.add(
-                                UnsafeRawBufferPointer(rebasing: written), code.groupDigits, to: filter, bits)
+                                UnsafeRawBufferPointer(rebasing: written), code.groupDigits, to: words, bits)
                         }
                     }
                 }
@@ -102,7 +103,7 @@ private final class DigitFilter: Sendable {
     /// - Parameter distance: how far apart the digits stand whose differences are taken.
     /// - Returns: false where a window is empty.
     private static func add(
-        _ digits: UnsafeRawBufferPointer, _ distance: Int, to filter: UnsafeMutableRawBufferPointer, _ bits: UInt32
+        _ digits: UnsafeRawBufferPointer, _ distance: Int, to words: UnsafeMutableBufferPointer<UInt32>, _ bits: UInt32
     ) -> Bool {
         let last = digits.count - distance - windowDigits
         guard last >= 0 else { return true }
@@ -114,8 +115,8 @@ private final class DigitFilter: Sendable {
             guard window != 0 else { return false }
             for (half, multiplier) in [STRONGROOM_HASH_64, STRONGROOM_SECOND_HASH_64].enumerated() {
                 let hash = window &* multiplier
-                let pattern = ByteTables.filterPatterns[Int(hash >> UInt64(58 - bits) & 63)]
-                filter[(half << Int(bits)) + Int(hash >> UInt64(64 - bits))] |= pattern
+                words[(half << Int(bits)) + Int(hash >> UInt64(64 - bits))] |=
+                    1 << UInt32(hash >> UInt64(59 - bits) & 31) | 1 << UInt32(hash >> UInt64(54 - bits) & 31)
             }
         }
         return true
@@ -124,7 +125,7 @@ private final class DigitFilter: Sendable {
     /// Lends the filter.
     func withFilter(_ body: (strongroom_filter) -> Void) {
         bytes.withUnsafeBytes { bytes in
-            body(strongroom_filter(bytes: bytes.bindMemory(to: UInt8.self).baseAddress, bits: bits))
+            body(strongroom_filter(words: bytes.bindMemory(to: UInt32.self).baseAddress, bits: bits))
         }
     }
 }

@@ -4,7 +4,7 @@
 import CByteKernels
 import Secrets
 
-/// A Bloom filter whose bits for one window are all in one byte.
+/// A Bloom filter whose bits for one window are both in one word, so that it is looked up once.
 final class WindowFilter: Sendable {
     private let bytes: SecretBytes
     private let bits: UInt32
@@ -13,59 +13,55 @@ final class WindowFilter: Sendable {
     ///   - count: how many windows there are.
     ///   - forEach: calls its argument with each window.
     init(count: Int, _ forEach: ((UInt32) -> Void) -> Void) throws {
-        // Eight bytes a window, and 64 KiB at least: then one window in some hundreds is looked up in vain.
-        let bits = Self.bits(atLeast: count * 8, 16...20)
-        bytes = try SecretBytes(count: 1 << Int(bits)) { bytes in
-            ByteTables.filterPatterns.withUnsafeBufferPointer { patterns in
-                forEach { window in
-                    let (place, pattern) = Self.place(of: window, bits, patterns)
-                    bytes[place] |= pattern
-                }
+        // Two words a window, and 64 KiB at least: then one window in some hundreds is looked up in vain.
+        let bits = Self.bits(atLeast: count * 2, 14...18)
+        bytes = try SecretBytes(count: 4 << Int(bits)) { bytes in
+            let words = bytes.bindMemory(to: UInt32.self)
+            forEach { window in
+                let (place, pattern) = Self.place(of: window, bits)
+                words[place] |= pattern
             }
         }
         self.bits = bits
     }
 
-    /// How many bits say the number of a byte in a table of so many bytes, or as near to that as the limits are.
+    /// How many bits say the number of a word in a table of so many words, or as near to that as the limits are.
     static func bits(atLeast count: Int, _ limits: ClosedRange<UInt32>) -> UInt32 {
         var bits = limits.lowerBound
         while bits < limits.upperBound, 1 << Int(bits) < count { bits += 1 }
         return bits
     }
 
-    /// Which byte a window sets bits of, and which.
-    @inline(__always) private static func place(
-        of window: UInt32, _ bits: UInt32, _ patterns: UnsafeBufferPointer<UInt8>
-    ) -> (Int, UInt8) {
+    /// Which word a window sets bits of, and which.
+    @inline(__always) private static func place(of window: UInt32, _ bits: UInt32) -> (Int, UInt32) {
         let hash = window &* UInt32(STRONGROOM_HASH_32)
-        return (Int(hash >> (32 &- bits)), patterns[Int(hash >> (26 &- bits) & 63)])
+        return (Int(hash >> (32 &- bits)), 1 << (hash >> (27 &- bits) & 31) | 1 << (hash >> (22 &- bits) & 31))
     }
 
     /// Lends a filter to a kernel; where there is none, one that no window passes.
     static func withFilter(_ filter: WindowFilter?, _ body: (UnsafePointer<strongroom_filter>) -> Void) {
         guard let filter else {
             return emptyFilter.withUnsafeBufferPointer {
-                withUnsafePointer(to: strongroom_filter(bytes: $0.baseAddress, bits: emptyBits), body)
+                withUnsafePointer(to: strongroom_filter(words: $0.baseAddress, bits: emptyBits), body)
             }
         }
         filter.bytes.withUnsafeBytes { bytes in
             withUnsafePointer(
-                to: strongroom_filter(bytes: bytes.bindMemory(to: UInt8.self).baseAddress, bits: filter.bits), body)
+                to: strongroom_filter(words: bytes.bindMemory(to: UInt32.self).baseAddress, bits: filter.bits), body)
         }
     }
 
-    private static let emptyBits: UInt32 = 6
-    private static let emptyFilter = [UInt8](repeating: 0, count: 1 << Int(emptyBits))
+    private static let emptyBits: UInt32 = 4
+    private static let emptyFilter = [UInt32](repeating: 0, count: 1 << Int(emptyBits))
 
     /// Lends a test: whether a window may be a needle's.
     @inline(__always) func withTest(_ body: ((UInt32) -> Bool) -> Void) {
         let bits = bits
         bytes.withUnsafeBytes { bytes in
-            ByteTables.filterPatterns.withUnsafeBufferPointer { patterns in
-                body { window in
-                    let (place, pattern) = Self.place(of: window, bits, patterns)
-                    return bytes[place] & pattern == pattern
-                }
+            let words = bytes.bindMemory(to: UInt32.self)
+            body { window in
+                let (place, pattern) = Self.place(of: window, bits)
+                return words[place] & pattern == pattern
             }
         }
     }

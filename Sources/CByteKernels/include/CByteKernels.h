@@ -1,5 +1,5 @@
-/* The loops of the leakage scanner that see every byte of a file, for processors with AVX-512 VBMI and VBMI2. Everywhere else the scanner does the
-   same in Swift. A row is surveyed in groups of 192 bytes, which says what a group may hold and is never wrong about what it does not; what may
+/* The loops of the leakage scanner that see every byte of a file, for processors with AVX2. Everywhere else the scanner does the same in
+   Swift. A row is surveyed in groups of 192 bytes, which says what a group may hold and is never wrong about what it does not; what may
    hold something is then marked in blocks of 64 bytes, exactly; and text is found from the marks. */
 #ifndef STRONGROOM_BYTE_KERNELS_H
 #define STRONGROOM_BYTE_KERNELS_H
@@ -12,8 +12,7 @@ int strongroom_has_kernels(void);
 /* Surveys groups of 192 bytes: writes, for each, what it may hold, and which of its windows may be a needle's. One byte behind the last group
    is read too; words of four bytes are aligned at `word` bytes behind where each begins. */
 void strongroom_survey(
-    const uint8_t *bytes, size_t count, const strongroom_tables *tables, const strongroom_filter *filter, unsigned word,
-    uint8_t *hints, uint16_t *windows);
+    const uint8_t *bytes, size_t count, const strongroom_filter *filter, unsigned word, uint8_t *hints, uint16_t *windows);
 
 /* Marks the blocks of every group that has a hint, and no others. A byte before the first group and two behind the last are read too. */
 void strongroom_mark_groups(

@@ -20,15 +20,15 @@ enum {
     STRONGROOM_LIST_NUMBERS = 16,
 };
 
-/* What a group may hold. */
+/* What a group may hold, as bits by number. */
 enum {
-    /* Eight characters of text at a multiple of eight. */
-    STRONGROOM_HINT_TEXT = 1,
-    STRONGROOM_HINT_ESCAPE = 2,
-    STRONGROOM_HINT_PAIR = 4,
-    STRONGROOM_HINT_UTF16 = 8,
+    /* Eight bytes at a multiple of eight that may all be text. */
+    STRONGROOM_HINT_TEXT_BIT,
+    STRONGROOM_HINT_ESCAPE_BIT,
+    STRONGROOM_HINT_PAIR_BIT,
+    STRONGROOM_HINT_UTF16_BIT,
     /* Words that are related as those of an AES-256 key schedule are. */
-    STRONGROOM_HINT_SCHEDULE = 16,
+    STRONGROOM_HINT_SCHEDULE_BIT,
 };
 
 /* What a block holds. */
@@ -48,15 +48,19 @@ enum {
     STRONGROOM_MARK_INDENTED = 32,
 };
 
+/* What a byte may be. */
 enum {
-    /* What a byte may be: part of base64 text, of a list of numbers, of any text; the first byte of an escape that says a number. */
-    STRONGROOM_CLASS_BASE64 = 1,
-    STRONGROOM_CLASS_LIST = 2,
-    STRONGROOM_CLASS_TEXT = 4,
-    STRONGROOM_CLASS_ESCAPE = 8,
-    STRONGROOM_CLASS_HEX = 16,
+    /* Part of base64 text. */
+    STRONGROOM_CLASS_BASE64,
+    /* Part of a list of numbers. */
+    STRONGROOM_CLASS_LIST,
+    STRONGROOM_CLASS_HEX,
+    /* A digit of base64, and of base32 in either case. */
+    STRONGROOM_CLASS_BASE64_DIGIT,
+    STRONGROOM_CLASS_BASE32_DIGIT,
     /* What follows a backslash in an escape that says a number: `x`, `u`, an octal digit. */
-    STRONGROOM_CLASS_ESCAPED = 32,
+    STRONGROOM_CLASS_ESCAPED,
+    STRONGROOM_CLASSES,
 };
 
 /* What a list may hold. */
@@ -67,24 +71,15 @@ enum {
 
 /* What ASCII characters are. Bytes from 128 on have no class. */
 typedef struct {
-    /* The classes that a character is *not* of: a row of bytes that are all of a class has no such bit. */
-    uint8_t lacks[128];
-    /* STRONGROOM_CLASS_ESCAPE, where a character is not the second one of any escape that says a number. */
-    uint8_t lacks_behind[128];
-    /* Six bits, for a digit of base64; 128 for every other character. */
-    uint8_t base64_values[128];
-    /* Five bits, for a digit of base32 in either case. */
-    uint8_t base32_values[128];
-    /* Four bits, for a hex digit. */
-    uint8_t hex_values[128];
-    /* Three of eight bits each, for filters. */
-    uint8_t filter_patterns[64];
+    /* Of each class, for each lower half of a character's number, the upper halves of its members, a bit each. */
+    uint8_t members[STRONGROOM_CLASSES][16];
 } strongroom_tables;
 
-/* Which windows may be a needle's: each sets three bits of one byte. */
+/* Which windows may be a needle's: each sets two bits of one word, whose number is the upper bits of a hash; the next five and the five behind
+   those say which bits. */
 typedef struct {
-    const uint8_t *bytes;
-    /* There are two to the power of so many bytes; of windows of digits as many again, for a second place. */
+    const uint32_t *words;
+    /* There are two to the power of so many words; of windows of digits as many again, for a second place. */
     unsigned bits;
 } strongroom_filter;
 
@@ -103,8 +98,7 @@ typedef struct {
     const uint64_t *base64;
 } strongroom_row;
 
-/* Fibonacci hashing: two to the power of 32, or 64, divided by the golden ratio. The upper bits say which byte, the next six which
-   three bits of it. */
+/* Fibonacci hashing: two to the power of 32, or 64, divided by the golden ratio. */
 #define STRONGROOM_HASH_32 0x9e3779b1u
 #define STRONGROOM_HASH_64 0x9e3779b97f4a7c15ull
 /* Another, for a second place. */

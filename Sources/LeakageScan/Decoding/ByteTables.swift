@@ -3,36 +3,23 @@
 import CByteKernels
 
 enum ByteTables {
-    /// Three of eight bits, in each of the 56 ways that there are; eight of them twice.
-    static let filterPatterns: [UInt8] = {
-        let all = (UInt8.min ... .max).filter { $0.nonzeroBitCount == 3 }
-        return all + all.prefix(64 - all.count)
-    }()
-
     static let shared: strongroom_tables = {
-        let ascii: ClosedRange<UInt8> = 0...127
-        func lacks(_ isMember: Bool, _ bit: Int) -> UInt8 {
-            isMember ? 0 : UInt8(bit)
-        }
-        let classes = ascii.map { byte in
-            let known = CharacterClass.table[Int(byte)]
-            return lacks(known & CharacterClass.base64 != 0, STRONGROOM_CLASS_BASE64)
-                | lacks(known & CharacterClass.list != 0, STRONGROOM_CLASS_LIST)
-                | lacks(known & CharacterClass.text != 0, STRONGROOM_CLASS_TEXT)
-                | lacks("\\%".utf8.contains(byte), STRONGROOM_CLASS_ESCAPE)
-                | lacks(known & CharacterClass.hexDigit != 0, STRONGROOM_CLASS_HEX)
-                | lacks("xu01234567".utf8.contains(byte), STRONGROOM_CLASS_ESCAPED)
-        }
-        let behind = ascii.map { byte in
-            let isHex = CharacterClass.table[Int(byte)] & CharacterClass.hexDigit != 0
-            return lacks(isHex || "xu".utf8.contains(byte), STRONGROOM_CLASS_ESCAPE)
-        }
-        let base64 = ascii.map { Symbols.base64Value($0) ?? 128 }
-        let base32 = ascii.map { Symbols.base32Value($0) ?? 128 }
-        let hex = ascii.map { Symbols.hexValue($0) ?? 128 }
+        /// In the order of the kernels' classes.
+        let classes: [(Int, (UInt8) -> Bool)] = [
+            (STRONGROOM_CLASS_BASE64, { CharacterClass.table[Int($0)] & CharacterClass.base64 != 0 }),
+            (STRONGROOM_CLASS_LIST, { CharacterClass.table[Int($0)] & CharacterClass.list != 0 }),
+            (STRONGROOM_CLASS_HEX, { Symbols.hexValue($0) != nil }),
+            (STRONGROOM_CLASS_BASE64_DIGIT, { Symbols.base64Value($0) != nil }),
+            (STRONGROOM_CLASS_BASE32_DIGIT, { Symbols.base32Value($0) != nil }),
+            (STRONGROOM_CLASS_ESCAPED, { "xu01234567".utf8.contains($0) }),
+        ]
         var made = strongroom_tables()
-        withUnsafeMutableBytes(of: &made) {
-            $0.copyBytes(from: classes + behind + base64 + base32 + hex + filterPatterns)
+        withUnsafeMutableBytes(of: &made) { members in
+            for (number, isMember) in classes {
+                for byte in UInt8(0)..<128 where isMember(byte) {
+                    members[16 * number + Int(byte & 15)] |= 1 << (byte >> 4)
+                }
+            }
         }
         return made
     }()

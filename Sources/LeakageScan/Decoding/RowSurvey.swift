@@ -52,7 +52,7 @@ final class RowSurveyor {
         let word = (4 - misalignment & 3) & 3
         withUnsafePointer(to: ByteTables.shared) { tables in
             WindowFilter.withFilter(filter) { filter in
-                strongroom_survey(base + first, groups, tables, filter, UInt32(word), hints, windows)
+                strongroom_survey(base + first, groups, filter, UInt32(word), hints, windows)
             }
             strongroom_mark_groups(
                 base + first, groups, tables, hints, marks + blocks.lowerBound, base64 + blocks.lowerBound)
@@ -141,7 +141,7 @@ struct RowSurvey {
 
     /// Each place, of two a group, that may lie within a schedule of an AES-256 key.
     @inline(__always) func forEachSchedulePlace(_ body: (Int) -> Void) {
-        let wanted = UInt64(STRONGROOM_HINT_SCHEDULE) &* 0x0101_0101_0101_0101
+        let wanted: UInt64 = 0x0101_0101_0101_0101 << UInt64(STRONGROOM_HINT_SCHEDULE_BIT)
         var group = 0
         while group < groups {
             let eight = UnsafeRawPointer(hints + group).loadUnaligned(as: UInt64.self) & wanted
