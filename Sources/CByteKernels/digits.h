@@ -66,7 +66,7 @@ STRONGROOM_KERNEL static inline void strongroom_append(strongroom_digits *to, st
     }
 }
 
-/* Whether a window may be a needle's. */
+/* Whether a window may be a needle's. Of the hash the upper bits say in which word, and five and five behind those which two bits of it. */
 static inline int strongroom_filter_has(const strongroom_filter *filter, const uint32_t *words, uint64_t hash) {
     uint32_t word = words[hash >> (64 - filter->bits)];
     return (int)(word >> (hash >> (59 - filter->bits) & 31) & word >> (hash >> (54 - filter->bits) & 31) & 1);

@@ -1,7 +1,6 @@
-/* What each block of 64 bytes holds, of groups that may hold something. */
 #if defined(__x86_64__)
 
-#include "bytes.h"
+#include "marks.h"
 
 /* Which bytes of a block are characters below U+0100 in a row of 17 bytes or more that has one from U+0080 on; what stands on either side of
    the block may be such characters. One byte before the block is read too. */
@@ -52,23 +51,45 @@ STRONGROOM_KERNEL static inline uint8_t strongroom_mark_escapes(const strongroom
     return ((percent | backslash) != 0) * STRONGROOM_MARK_ESCAPE;
 }
 
+/* Which of eight groups have a hint. */
+STRONGROOM_KERNEL static inline unsigned strongroom_hinted(__m256i hints, uint32_t wanted) {
+    __m256i lacks = _mm256_cmpeq_epi32(_mm256_and_si256(hints, _mm256_set1_epi32((int)wanted)), _mm256_setzero_si256());
+    return ~(unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(lacks)) & 0xff;
+}
+
 /* Kind by kind, because a processor guesses badly which hints the next group has. */
 STRONGROOM_KERNEL void strongroom_mark_groups(
-    const uint8_t *bytes, size_t count, const strongroom_tables *tables, const uint8_t *hints, uint8_t *marks, uint64_t *base64) {
+    const uint8_t *bytes, size_t count, const strongroom_tables *tables, const uint32_t *hints, uint8_t *marks, uint64_t *base64) {
     memset(marks, 0, 3 * count);
-    for (size_t done = 0; done < count; done += 64) {
-        strongroom_block here = strongroom_load_some(hints + done, count - done);
+    for (size_t done = 0; done < count; done += 8) {
+        __m256i here = strongroom_load_half(hints + done);
+        if (count - done < 8)
+            here = _mm256_and_si256(
+                here, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(count - done)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)));
 #define STRONGROOM_FOR_EACH(hint, body) \
-    for (uint64_t groups = strongroom_bit(here, hint); groups; groups &= groups - 1) { \
-        size_t first = 3 * (done + (size_t)__builtin_ctzll(groups)); \
-        for (size_t block = first; block < first + 3; block++) marks[block] |= body; \
+    for (unsigned groups = strongroom_hinted(here, hint); groups; groups &= groups - 1) { \
+        size_t first = 3 * (done + (size_t)__builtin_ctz(groups)); \
+        for (size_t block = first; block < first + 3; block++) body; \
     }
-        STRONGROOM_FOR_EACH(STRONGROOM_HINT_TEXT_BIT, strongroom_mark_text(tables, bytes + 64 * block, base64 + block))
-        STRONGROOM_FOR_EACH(STRONGROOM_HINT_ESCAPE_BIT, strongroom_mark_escapes(tables, bytes + 64 * block))
-        STRONGROOM_FOR_EACH(STRONGROOM_HINT_PAIR_BIT, strongroom_mark_pairs(bytes + 64 * block))
-        STRONGROOM_FOR_EACH(
-            STRONGROOM_HINT_UTF16_BIT, (strongroom_utf16_groups(strongroom_load(bytes + 64 * block)) != 0) * STRONGROOM_MARK_UTF16)
+/* Those blocks only that have it. */
+#define STRONGROOM_FOR_EACH_BLOCK(hint, body) \
+    for (unsigned groups = strongroom_hinted(here, hint); groups; groups &= groups - 1) { \
+        size_t group = done + (size_t)__builtin_ctz(groups); \
+        for (uint32_t left = hints[group] & (hint); left; ) { \
+            unsigned bit = (unsigned)__builtin_ctz(left) & ~3u; \
+            left &= ~(15u << bit); \
+            size_t block = 3 * group + (bit - (unsigned)__builtin_ctz(hint)) / 4; \
+            body; \
+        } \
+    }
+        STRONGROOM_FOR_EACH_BLOCK(STRONGROOM_HINT_TEXT, marks[block] |= strongroom_mark_text(tables, bytes + 64 * block, base64 + block))
+        STRONGROOM_FOR_EACH_BLOCK(
+            STRONGROOM_HINT_UTF16,
+            marks[block] |= (strongroom_utf16_groups(strongroom_load(bytes + 64 * block)) != 0) * STRONGROOM_MARK_UTF16)
+        STRONGROOM_FOR_EACH(STRONGROOM_HINT_ESCAPE, marks[block] |= strongroom_mark_escapes(tables, bytes + 64 * block))
+        STRONGROOM_FOR_EACH(STRONGROOM_HINT_PAIR, marks[block] |= strongroom_mark_pairs(bytes + 64 * block))
 #undef STRONGROOM_FOR_EACH
+#undef STRONGROOM_FOR_EACH_BLOCK
     }
 }
 

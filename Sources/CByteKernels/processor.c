@@ -14,13 +14,9 @@ int strongroom_has_kernels(void) {
 int strongroom_has_kernels(void) { return 0; }
 
 void strongroom_survey(
-    const uint8_t *bytes, size_t count, const strongroom_filter *filter, unsigned word, uint8_t *hints, uint16_t *windows) {
-    (void)bytes, (void)count, (void)filter, (void)word, (void)hints, (void)windows;
-}
-
-void strongroom_mark_groups(
-    const uint8_t *bytes, size_t count, const strongroom_tables *tables, const uint8_t *hints, uint8_t *marks, uint64_t *base64) {
-    (void)bytes, (void)count, (void)tables, (void)hints, (void)marks, (void)base64;
+    const uint8_t *bytes, size_t count, const strongroom_tables *tables, const strongroom_filter *filter, unsigned word,
+    const strongroom_survey_results *results) {
+    (void)bytes, (void)count, (void)tables, (void)filter, (void)word, (void)results;
 }
 
 size_t strongroom_next_base64(

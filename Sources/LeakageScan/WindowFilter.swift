@@ -4,7 +4,7 @@
 import CByteKernels
 import Secrets
 
-/// A Bloom filter whose bits for one window are both in one word, so that it is looked up once.
+/// A Bloom filter whose bits for one window are all in one word, so that it is looked up once.
 final class WindowFilter: Sendable {
     private let bytes: SecretBytes
     private let bits: UInt32
@@ -32,10 +32,15 @@ final class WindowFilter: Sendable {
         return bits
     }
 
-    /// Which word a window sets bits of, and which.
+    /// Which word a window sets bits of, and which: one in each byte.
     @inline(__always) private static func place(of window: UInt32, _ bits: UInt32) -> (Int, UInt32) {
         let hash = window &* UInt32(STRONGROOM_HASH_32)
-        return (Int(hash >> (32 &- bits)), 1 << (hash >> (27 &- bits) & 31) | 1 << (hash >> (22 &- bits) & 31))
+        var pattern: UInt32 = 0
+        pattern |= 1 << (hash & 7)
+        pattern |= 0x100 << (hash >> 8 & 7)
+        pattern |= 0x1_0000 << (hash >> 16 & 7)
+        pattern |= 0x100_0000 << (hash >> 24 & 7)
+        return (Int(hash >> (32 &- bits)), pattern)
     }
 
     /// Lends a filter to a kernel; where there is none, one that no window passes.

@@ -9,14 +9,11 @@
 /* Whether this processor has what all of these need. */
 int strongroom_has_kernels(void);
 
-/* Surveys groups of 192 bytes: writes, for each, what it may hold, and which of its windows may be a needle's. One byte behind the last group
-   is read too; words of four bytes are aligned at `word` bytes behind where each begins. */
+/* Surveys groups of 192 bytes; words of four bytes are aligned at `word` bytes behind where each begins. One byte before the first group and two
+   behind the last are read too. */
 void strongroom_survey(
-    const uint8_t *bytes, size_t count, const strongroom_filter *filter, unsigned word, uint8_t *hints, uint16_t *windows);
-
-/* Marks the blocks of every group that has a hint, and no others. A byte before the first group and two behind the last are read too. */
-void strongroom_mark_groups(
-    const uint8_t *bytes, size_t count, const strongroom_tables *tables, const uint8_t *hints, uint8_t *marks, uint64_t *base64);
+    const uint8_t *bytes, size_t count, const strongroom_tables *tables, const strongroom_filter *filter, unsigned word,
+    const strongroom_survey_results *results);
 
 /* Finds the next run of base64 text that is worth a look and begins at or behind `from`: 22 digits, or, where it ends with a line and may go
    on in the next, which is indented, sixteen characters.

@@ -20,15 +20,16 @@ enum {
     STRONGROOM_LIST_NUMBERS = 16,
 };
 
-/* What a group may hold, as bits by number. */
+/* What a group may hold, in a word. */
 enum {
-    /* Eight bytes at a multiple of eight that may all be text. */
-    STRONGROOM_HINT_TEXT_BIT,
-    STRONGROOM_HINT_ESCAPE_BIT,
-    STRONGROOM_HINT_PAIR_BIT,
-    STRONGROOM_HINT_UTF16_BIT,
+    /* Eight bytes at a multiple of eight that may all be text, or all be text in UTF-16: a bit for each of three blocks and four places in their
+       first half or their second. */
+    STRONGROOM_HINT_TEXT = 0xfff,
+    STRONGROOM_HINT_UTF16 = 0xfff000,
+    STRONGROOM_HINT_ESCAPE = 1 << 24,
+    STRONGROOM_HINT_PAIR = 1 << 25,
     /* Words that are related as those of an AES-256 key schedule are. */
-    STRONGROOM_HINT_SCHEDULE_BIT,
+    STRONGROOM_HINT_SCHEDULE = 1 << 26,
 };
 
 /* What a block holds. */
@@ -75,8 +76,8 @@ typedef struct {
     uint8_t members[STRONGROOM_CLASSES][16];
 } strongroom_tables;
 
-/* Which windows may be a needle's: each sets two bits of one word, whose number is the upper bits of a hash; the next five and the five behind
-   those say which bits. */
+/* Which windows may be a needle's. The upper bits of a window's hash say in which word each sets bits; one in each byte, which that byte's own
+   lowest three bits in the hash say, or, of a window of digits, two. */
 typedef struct {
     const uint32_t *words;
     /* There are two to the power of so many words; of windows of digits as many again, for a second place. */
@@ -87,6 +88,17 @@ typedef struct {
 typedef struct {
     strongroom_filter base64, base32, hex;
 } strongroom_digit_filters;
+
+/* Where a survey says what it found. */
+typedef struct {
+    /* What each group may hold, with room for eight more. */
+    uint32_t *hints;
+    /* Which of each group's windows may be a needle's. */
+    uint16_t *windows;
+    /* What each block of a group holds, and, where it has base64, which of its bytes are. */
+    uint8_t *marks;
+    uint64_t *base64;
+} strongroom_survey_results;
 
 /* A row of bytes whose blocks are marked. */
 typedef struct {

@@ -12,7 +12,7 @@ final class RowSurveyor {
     static let minimumBytes = 16
 
     private let capacity: Int
-    private let hints: UnsafeMutablePointer<UInt8>
+    private let hints: UnsafeMutablePointer<UInt32>
     private let windows: UnsafeMutablePointer<UInt16>
     private let marks: UnsafeMutablePointer<UInt8>
     private let base64: UnsafeMutablePointer<UInt64>
@@ -50,12 +50,12 @@ final class RowSurveyor {
         let groups = (row.count - first - RowSurvey.blockBytes) / RowSurvey.groupBytes
         let blocks = first / RowSurvey.blockBytes..<first / RowSurvey.blockBytes + 3 * groups
         let word = (4 - misalignment & 3) & 3
+        var results = strongroom_survey_results(
+            hints: hints, windows: windows, marks: marks + blocks.lowerBound, base64: base64 + blocks.lowerBound)
         withUnsafePointer(to: ByteTables.shared) { tables in
             WindowFilter.withFilter(filter) { filter in
-                strongroom_survey(base + first, groups, filter, UInt32(word), hints, windows)
+                strongroom_survey(base + first, groups, tables, filter, UInt32(word), &results)
             }
-            strongroom_mark_groups(
-                base + first, groups, tables, hints, marks + blocks.lowerBound, base64 + blocks.lowerBound)
         }
         // What stands beside the first and the last blocks is not known: they have every mark.
         for edge in [0..<blocks.lowerBound, blocks.upperBound..<count] {
@@ -64,7 +64,6 @@ final class RowSurveyor {
                 base64[block] = Self.base64(row, block)
             }
         }
-        (hints + groups).update(repeating: 0, count: 8)
         (windows + groups).update(repeating: 0, count: 8)
         (marks + count).update(repeating: 0, count: 8)
         return RowSurvey(
@@ -98,7 +97,7 @@ struct RowSurvey {
     let blocks: Range<Int>
     fileprivate let groups: Int
     fileprivate let word: Int
-    fileprivate let hints: UnsafePointer<UInt8>
+    fileprivate let hints: UnsafePointer<UInt32>
     fileprivate let windows: UnsafePointer<UInt16>
     fileprivate let marks: UnsafePointer<UInt8>
     fileprivate let base64: UnsafePointer<UInt64>
@@ -141,16 +140,7 @@ struct RowSurvey {
 
     /// Each place, of two a group, that may lie within a schedule of an AES-256 key.
     @inline(__always) func forEachSchedulePlace(_ body: (Int) -> Void) {
-        let wanted: UInt64 = 0x0101_0101_0101_0101 << UInt64(STRONGROOM_HINT_SCHEDULE_BIT)
-        var group = 0
-        while group < groups {
-            let eight = UnsafeRawPointer(hints + group).loadUnaligned(as: UInt64.self) & wanted
-            guard eight != 0 else {
-                group &+= 8
-                continue
-            }
-            group &+= eight.trailingZeroBitCount >> 3
-            defer { group &+= 1 }
+        for group in 0..<groups where hints[group] & UInt32(STRONGROOM_HINT_SCHEDULE) != 0 {
             guard let base = row.bindMemory(to: UInt8.self).baseAddress else { return }
             let first = Self.firstGroup + group * Self.groupBytes + word
             for place in [first, first + STRONGROOM_SCHEDULE_STRIDE]
