@@ -51,45 +51,48 @@ STRONGROOM_KERNEL static inline uint8_t strongroom_mark_escapes(const strongroom
     return ((percent | backslash) != 0) * STRONGROOM_MARK_ESCAPE;
 }
 
-/* Which of eight groups have a hint. */
-STRONGROOM_KERNEL static inline unsigned strongroom_hinted(__m256i hints, uint32_t wanted) {
-    __m256i lacks = _mm256_cmpeq_epi32(_mm256_and_si256(hints, _mm256_set1_epi32((int)wanted)), _mm256_setzero_si256());
-    return ~(unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(lacks)) & 0xff;
+/* Which of eight groups have a hint, by one bit of it. */
+STRONGROOM_KERNEL static inline uint64_t strongroom_hinted(__m256i hints, int bit) {
+    return (uint64_t)(unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_sll_epi32(hints, _mm_cvtsi32_si128(31 - bit))));
+}
+
+/* Which blocks of sixteen groups have a hint, of which the bits for each block stand `distance` apart: those of the first block of each group,
+   then those of the second, then those of the third. */
+STRONGROOM_KERNEL static inline uint64_t strongroom_hinted_blocks(const __m256i hints[2], int first, int distance) {
+    uint64_t blocks = 0;
+    for (int block = 0; block < 3; block++) {
+        int bit = first + distance * block;
+        blocks |= (strongroom_hinted(hints[0], bit) | strongroom_hinted(hints[1], bit) << 8) << 16 * block;
+    }
+    return blocks;
 }
 
 /* Kind by kind, because a processor guesses badly which hints the next group has. */
 STRONGROOM_KERNEL void strongroom_mark_groups(
     const uint8_t *bytes, size_t count, const strongroom_tables *tables, const uint32_t *hints, uint8_t *marks, uint64_t *base64) {
     memset(marks, 0, 3 * count);
-    for (size_t done = 0; done < count; done += 8) {
-        __m256i here = strongroom_load_half(hints + done);
-        if (count - done < 8)
-            here = _mm256_and_si256(
-                here, _mm256_cmpgt_epi32(_mm256_set1_epi32((int)(count - done)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)));
-#define STRONGROOM_FOR_EACH(hint, body) \
-    for (unsigned groups = strongroom_hinted(here, hint); groups; groups &= groups - 1) { \
-        size_t first = 3 * (done + (size_t)__builtin_ctz(groups)); \
-        for (size_t block = first; block < first + 3; block++) body; \
+    for (size_t done = 0; done < count; done += 16) {
+        const uint64_t there = (count - done < 16 ? ((uint64_t)1 << (count - done)) - 1 : 0xffff) * 0x100010001u;
+        __m256i here[2] = {strongroom_load_half(hints + done), strongroom_load_half(hints + done + 8)}, of_four[2];
+        /* Whether any of four bits is set, in the lowest of them. */
+        for (int half = 0; half < 2; half++) {
+            __m256i two = _mm256_or_si256(here[half], _mm256_srli_epi32(here[half], 1));
+            of_four[half] = _mm256_or_si256(two, _mm256_srli_epi32(two, 2));
+        }
+#define STRONGROOM_FOR_EACH(blocks, mark) \
+    for (uint64_t left = (blocks) & there; left; left &= left - 1) { \
+        size_t number = (size_t)__builtin_ctzll(left), block = 3 * (done + number % 16) + number / 16; \
+        marks[block] |= mark; \
     }
-/* Those blocks only that have it. */
-#define STRONGROOM_FOR_EACH_BLOCK(hint, body) \
-    for (unsigned groups = strongroom_hinted(here, hint); groups; groups &= groups - 1) { \
-        size_t group = done + (size_t)__builtin_ctz(groups); \
-        for (uint32_t left = hints[group] & (hint); left; ) { \
-            unsigned bit = (unsigned)__builtin_ctz(left) & ~3u; \
-            left &= ~(15u << bit); \
-            size_t block = 3 * group + (bit - (unsigned)__builtin_ctz(hint)) / 4; \
-            body; \
-        } \
-    }
-        STRONGROOM_FOR_EACH_BLOCK(STRONGROOM_HINT_TEXT, marks[block] |= strongroom_mark_text(tables, bytes + 64 * block, base64 + block))
-        STRONGROOM_FOR_EACH_BLOCK(
-            STRONGROOM_HINT_UTF16,
-            marks[block] |= (strongroom_utf16_groups(strongroom_load(bytes + 64 * block)) != 0) * STRONGROOM_MARK_UTF16)
-        STRONGROOM_FOR_EACH(STRONGROOM_HINT_ESCAPE, marks[block] |= strongroom_mark_escapes(tables, bytes + 64 * block))
-        STRONGROOM_FOR_EACH(STRONGROOM_HINT_PAIR, marks[block] |= strongroom_mark_pairs(bytes + 64 * block))
+        STRONGROOM_FOR_EACH(
+            strongroom_hinted_blocks(of_four, STRONGROOM_HINT_TEXT_BIT, 4), strongroom_mark_text(tables, bytes + 64 * block, base64 + block))
+        STRONGROOM_FOR_EACH(
+            strongroom_hinted_blocks(of_four, STRONGROOM_HINT_UTF16_BIT, 4),
+            (strongroom_utf16_groups(strongroom_load(bytes + 64 * block)) != 0) * STRONGROOM_MARK_UTF16)
+        STRONGROOM_FOR_EACH(
+            strongroom_hinted_blocks(here, STRONGROOM_HINT_ESCAPE_BIT, 1), strongroom_mark_escapes(tables, bytes + 64 * block))
+        STRONGROOM_FOR_EACH(strongroom_hinted_blocks(here, STRONGROOM_HINT_PAIR_BIT, 1), strongroom_mark_pairs(bytes + 64 * block))
 #undef STRONGROOM_FOR_EACH
-#undef STRONGROOM_FOR_EACH_BLOCK
     }
 }
 

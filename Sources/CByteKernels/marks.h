@@ -5,7 +5,7 @@
 #include "bytes.h"
 
 /* Marks the blocks of every group that has a hint, and no others. A byte before the first group and two behind the last are read too, and up to
-   seven hints behind the last. */
+   fifteen hints behind the last. */
 void strongroom_mark_groups(
     const uint8_t *bytes, size_t count, const strongroom_tables *tables, const uint32_t *hints, uint8_t *marks, uint64_t *base64);
 

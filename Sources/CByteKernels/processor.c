@@ -37,6 +37,11 @@ size_t strongroom_next_utf16(const strongroom_row *row, size_t from, size_t mini
     return *end = row->length;
 }
 
+size_t strongroom_next_hinted(const uint32_t *hints, size_t count, size_t from, int bit) {
+    (void)hints, (void)from, (void)bit;
+    return count;
+}
+
 size_t strongroom_next_schedule(const uint8_t *bytes, size_t count, size_t from) {
     (void)bytes, (void)from;
     return count;

@@ -3,6 +3,16 @@
 
 #include "schedules.h"
 
+STRONGROOM_KERNEL size_t strongroom_next_hinted(const uint32_t *hints, size_t count, size_t from, int bit) {
+    for (; from < count; from += 8) {
+        int eight = _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_sll_epi32(strongroom_load_half(hints + from), _mm_cvtsi32_si128(31 - bit))));
+        if (!eight) continue;
+        from += (size_t)__builtin_ctz((unsigned)eight);
+        return from < count ? from : count;
+    }
+    return count;
+}
+
 STRONGROOM_KERNEL size_t strongroom_next_schedule(const uint8_t *bytes, size_t count, size_t from) {
     while (from < count && !strongroom_is_like_schedule(bytes + STRONGROOM_SCHEDULE_STRIDE * from)) from++;
     return from;

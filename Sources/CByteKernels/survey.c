@@ -34,23 +34,26 @@ STRONGROOM_KERNEL static inline strongroom_hints strongroom_hints_of_half(const 
     return hints;
 }
 
-STRONGROOM_KERNEL static inline uint32_t strongroom_four(__m256i a, __m256i b) {
-    return (uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(_mm256_or_si256(a, b)));
+/* Of each four places whether one half or the other has something, and whether either has anything. */
+STRONGROOM_KERNEL static inline uint32_t strongroom_four(__m256i low, __m256i high) {
+    return (uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(_mm256_or_si256(low, high)));
+}
+
+STRONGROOM_KERNEL static inline uint32_t strongroom_any(__m256i low, __m256i high) {
+    return _mm256_movemask_epi8(_mm256_or_si256(low, high)) != 0;
 }
 
 /* What a group may hold, but for schedules. */
 STRONGROOM_KERNEL static inline uint32_t strongroom_hints_of_group(const uint8_t *at) {
-    strongroom_hints low = strongroom_hints_of_half(at), high = strongroom_hints_of_half(at + 32);
-    __m256i escape = _mm256_or_si256(low.escape, high.escape), pair = _mm256_or_si256(low.pair, high.pair);
-    uint32_t hints = strongroom_four(low.text, high.text) | strongroom_four(low.utf16, high.utf16) << 12;
-    for (int block = 1; block < 3; block++) {
-        low = strongroom_hints_of_half(at + 64 * block), high = strongroom_hints_of_half(at + 64 * block + 32);
-        escape = _mm256_or_si256(escape, _mm256_or_si256(low.escape, high.escape));
-        pair = _mm256_or_si256(pair, _mm256_or_si256(low.pair, high.pair));
-        hints |= strongroom_four(low.text, high.text) << 4 * block | strongroom_four(low.utf16, high.utf16) << (12 + 4 * block);
+    uint32_t hints = 0;
+    for (int block = 0; block < 3; block++) {
+        strongroom_hints low = strongroom_hints_of_half(at + 64 * block), high = strongroom_hints_of_half(at + 64 * block + 32);
+        hints |= strongroom_four(low.text, high.text) << (STRONGROOM_HINT_TEXT_BIT + 4 * block) |
+                 strongroom_four(low.utf16, high.utf16) << (STRONGROOM_HINT_UTF16_BIT + 4 * block) |
+                 strongroom_any(low.escape, high.escape) << (STRONGROOM_HINT_ESCAPE_BIT + block) |
+                 strongroom_any(low.pair, high.pair) << (STRONGROOM_HINT_PAIR_BIT + block);
     }
-    return hints | (uint32_t)(_mm256_movemask_epi8(escape) != 0) * STRONGROOM_HINT_ESCAPE |
-           (uint32_t)(_mm256_movemask_epi8(pair) != 0) * STRONGROOM_HINT_PAIR;
+    return hints;
 }
 
 /* The differences of sixteen bytes: the first four and the last four are windows. */
@@ -107,7 +110,7 @@ STRONGROOM_KERNEL void strongroom_survey(
         const size_t groups_end = end < count ? end : count;
         for (size_t group = step; group < groups_end; group++) {
             const uint8_t *at = bytes + STRONGROOM_GROUP_BYTES * group;
-            hints[group] = strongroom_hints_of_group(at) | (uint32_t)strongroom_may_have_schedule(at + word) * STRONGROOM_HINT_SCHEDULE;
+            hints[group] = strongroom_hints_of_group(at) | (uint32_t)strongroom_may_have_schedule(at + word) << STRONGROOM_HINT_SCHEDULE_BIT;
         }
         if (step < groups_end)
             strongroom_mark_groups(

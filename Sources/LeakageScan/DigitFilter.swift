@@ -75,8 +75,9 @@ private final class DigitFilter: Sendable {
         let rows = needles.flatMap { forms in forms.forms.map { (forms, $0.range) } }
         // There are fewer windows than digits.
         let count = rows.reduce(0) { $0 + code.groupBytes * code.digits(of: $1.1.count, behind: 0).count }
-        // A word for each, or as near to that as the limits are: then one in some thousands is looked at in vain.
-        let bits = WindowFilter.bits(atLeast: count, 14...18)
+        // A word for four, or as near to that as the limits are: then one in some hundreds is looked at in vain. It is looked up at random
+        // places, and has to stay in a near cache.
+        let bits = WindowFilter.bits(atLeast: count / 4, 12...17)
         var isComplete = true
         var made: SecretBytes?
         // The digits of one row, which are as secret as it is.

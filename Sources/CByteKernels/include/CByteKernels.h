@@ -34,6 +34,9 @@ size_t strongroom_next_list(
    Returns where its first character begins that is not zero, and writes where it ends; the length of the row where there is none. */
 size_t strongroom_next_utf16(const strongroom_row *row, size_t from, size_t minimum, size_t *end);
 
+/* The next group, at or behind `from`, that has a hint; `count` where there is none. */
+size_t strongroom_next_hinted(const uint32_t *hints, size_t count, size_t from, int bit);
+
 /* The next of places, STRONGROOM_SCHEDULE_STRIDE apart, that may lie within a schedule; `count` where there is none at or behind `from`. 52 bytes are read
    at each. */
 size_t strongroom_next_schedule(const uint8_t *bytes, size_t count, size_t from);

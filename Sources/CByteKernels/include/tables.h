@@ -20,16 +20,17 @@ enum {
     STRONGROOM_LIST_NUMBERS = 16,
 };
 
-/* What a group may hold, in a word. */
+/* Where in a word it stands what a group may hold. */
 enum {
-    /* Eight bytes at a multiple of eight that may all be text, or all be text in UTF-16: a bit for each of three blocks and four places in their
-       first half or their second. */
-    STRONGROOM_HINT_TEXT = 0xfff,
-    STRONGROOM_HINT_UTF16 = 0xfff000,
-    STRONGROOM_HINT_ESCAPE = 1 << 24,
-    STRONGROOM_HINT_PAIR = 1 << 25,
+    /* Eight bytes at a multiple of eight that may all be text, or all be text in UTF-16: for each of three blocks a bit for each of four places in
+       one of its halves or the other. */
+    STRONGROOM_HINT_TEXT_BIT = 0,
+    STRONGROOM_HINT_UTF16_BIT = 12,
+    /* Where an escape or a pair may begin: for each of three blocks a bit. */
+    STRONGROOM_HINT_ESCAPE_BIT = 24,
+    STRONGROOM_HINT_PAIR_BIT = 27,
     /* Words that are related as those of an AES-256 key schedule are. */
-    STRONGROOM_HINT_SCHEDULE = 1 << 26,
+    STRONGROOM_HINT_SCHEDULE_BIT = 30,
 };
 
 /* What a block holds. */
@@ -91,7 +92,7 @@ typedef struct {
 
 /* Where a survey says what it found. */
 typedef struct {
-    /* What each group may hold, with room for eight more. */
+    /* What each group may hold, with room for sixteen more. */
     uint32_t *hints;
     /* Which of each group's windows may be a needle's. */
     uint16_t *windows;

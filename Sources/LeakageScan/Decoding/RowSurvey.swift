@@ -20,8 +20,8 @@ final class RowSurveyor {
     /// - Parameter bytes: the longest row.
     init(bytes: Int) {
         capacity = bytes / RowSurvey.blockBytes + 1
-        // Eight more, so that eight can be read at each.
-        hints = .allocate(capacity: capacity + 8)
+        // More, so that several can be read at each.
+        hints = .allocate(capacity: capacity + 16)
         windows = .allocate(capacity: capacity + 8)
         marks = .allocate(capacity: capacity + 8)
         base64 = .allocate(capacity: capacity)
@@ -140,7 +140,9 @@ struct RowSurvey {
 
     /// Each place, of two a group, that may lie within a schedule of an AES-256 key.
     @inline(__always) func forEachSchedulePlace(_ body: (Int) -> Void) {
-        for group in 0..<groups where hints[group] & UInt32(STRONGROOM_HINT_SCHEDULE) != 0 {
+        var group = strongroom_next_hinted(hints, groups, 0, CInt(STRONGROOM_HINT_SCHEDULE_BIT))
+        while group < groups {
+            defer { group = strongroom_next_hinted(hints, groups, group + 1, CInt(STRONGROOM_HINT_SCHEDULE_BIT)) }
             guard let base = row.bindMemory(to: UInt8.self).baseAddress else { return }
             let first = Self.firstGroup + group * Self.groupBytes + word
             for place in [first, first + STRONGROOM_SCHEDULE_STRIDE]
