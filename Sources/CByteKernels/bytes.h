@@ -80,6 +80,12 @@ STRONGROOM_KERNEL static inline __m256i strongroom_begins_pair(__m256i here, __m
     return _mm256_and_si256(leads, _mm256_cmpgt_epi8(STRONGROOM_ALL(0xc0), next));
 }
 
+/* Which bytes of a block begin a character from U+0080 to U+00FF in UTF-8; one byte behind the block is looked at. */
+STRONGROOM_KERNEL static inline uint64_t strongroom_pairs(strongroom_block here, strongroom_block next) {
+    return strongroom_uppermost(
+        (strongroom_block){strongroom_begins_pair(here.low, next.low), strongroom_begins_pair(here.high, next.high)});
+}
+
 /* Which groups of four characters of a block may be text in UTF-16, as a bit in every eighth: every other byte is zero, and of the others at
    most one is. */
 STRONGROOM_KERNEL static inline uint64_t strongroom_utf16_groups(strongroom_block block) {
@@ -103,6 +109,20 @@ static inline uint64_t strongroom_first_bits(size_t count) { return count < 64 ?
 /* The last bit of each byte of a mask that is all ones. */
 static inline uint64_t strongroom_full_bytes(uint64_t mask) {
     return ((mask & 0x7f7f7f7f7f7f7f7fu) + 0x0101010101010101u) & mask & 0x8080808080808080u;
+}
+
+
+/* Which bytes of a block may begin an escape that says a number: two hex digits have to follow a per cent sign; `x`, `u` or an octal digit a
+   backslash. Of the bytes from the block's first on so many can be read. */
+STRONGROOM_KERNEL static inline uint64_t strongroom_escapes(const uint8_t *at, size_t readable, const strongroom_tables *tables) {
+    strongroom_block here = strongroom_load_some(at, readable);
+    uint64_t percent = strongroom_equal(here, '%'), backslash = strongroom_equal(here, '\\');
+    if (!(percent | backslash)) return 0;
+    strongroom_block next = strongroom_load_some(at + 1, readable - 1);
+    if (percent) percent &= strongroom_of_class(next, tables, STRONGROOM_CLASS_HEX);
+    if (percent && readable > 1)
+        percent &= strongroom_of_class(strongroom_load_some(at + 2, readable - 2), tables, STRONGROOM_CLASS_HEX);
+    return percent | (backslash & strongroom_of_class(next, tables, STRONGROOM_CLASS_ESCAPED));
 }
 
 #endif

@@ -5,9 +5,8 @@
 /* Which bytes of a block are characters below U+0100 in a row of 17 bytes or more that has one from U+0080 on; what stands on either side of
    the block may be such characters. One byte before the block is read too. */
 STRONGROOM_KERNEL static inline uint8_t strongroom_mark_pairs(const uint8_t *at) {
-    strongroom_block here = strongroom_load(at), next = strongroom_load(at + 1);
-    uint64_t pairs = strongroom_uppermost(
-        (strongroom_block){strongroom_begins_pair(here.low, next.low), strongroom_begins_pair(here.high, next.high)});
+    strongroom_block here = strongroom_load(at);
+    uint64_t pairs = strongroom_pairs(here, strongroom_load(at + 1));
     uint64_t begun_before = (at[-1] & 0xfe) == 0xc2 && (at[0] & 0xc0) == 0x80;
     uint64_t fits = ~strongroom_uppermost(here) | pairs | pairs << 1 | begun_before;
     /* Where so many bytes begin that fit, and then every place among them. */
@@ -38,17 +37,6 @@ STRONGROOM_KERNEL static inline uint8_t strongroom_mark_text(const strongroom_ta
     }
     return is_base64 * STRONGROOM_MARK_BASE64 | is_indented * STRONGROOM_MARK_INDENTED |
            ((list & list >> 8 & 0x0080008000800080u) != 0) * STRONGROOM_MARK_LIST;
-}
-
-/* Two hex digits have to follow a per cent sign; `x`, `u` or an octal digit a backslash. Two bytes behind the block are read too. */
-STRONGROOM_KERNEL static inline uint8_t strongroom_mark_escapes(const strongroom_tables *tables, const uint8_t *at) {
-    strongroom_block here = strongroom_load(at), next = strongroom_load(at + 1);
-    uint64_t percent = strongroom_equal(here, '%'), backslash = strongroom_equal(here, '\\');
-    if (percent)
-        percent &= strongroom_of_class(next, tables, STRONGROOM_CLASS_HEX) &
-                   strongroom_of_class(strongroom_load(at + 2), tables, STRONGROOM_CLASS_HEX);
-    if (backslash) backslash &= strongroom_of_class(next, tables, STRONGROOM_CLASS_ESCAPED);
-    return ((percent | backslash) != 0) * STRONGROOM_MARK_ESCAPE;
 }
 
 /* Which of eight groups have a hint, by one bit of it. */
@@ -90,7 +78,8 @@ STRONGROOM_KERNEL void strongroom_mark_groups(
             strongroom_hinted_blocks(of_four, STRONGROOM_HINT_UTF16_BIT, 4),
             (strongroom_utf16_groups(strongroom_load(bytes + 64 * block)) != 0) * STRONGROOM_MARK_UTF16)
         STRONGROOM_FOR_EACH(
-            strongroom_hinted_blocks(here, STRONGROOM_HINT_ESCAPE_BIT, 1), strongroom_mark_escapes(tables, bytes + 64 * block))
+            strongroom_hinted_blocks(here, STRONGROOM_HINT_ESCAPE_BIT, 1),
+            (strongroom_escapes(bytes + 64 * block, 66, tables) != 0) * STRONGROOM_MARK_ESCAPE)
         STRONGROOM_FOR_EACH(strongroom_hinted_blocks(here, STRONGROOM_HINT_PAIR_BIT, 1), strongroom_mark_pairs(bytes + 64 * block))
 #undef STRONGROOM_FOR_EACH
     }

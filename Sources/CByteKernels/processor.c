@@ -37,6 +37,16 @@ size_t strongroom_next_utf16(const strongroom_row *row, size_t from, size_t mini
     return *end = row->length;
 }
 
+size_t strongroom_next_escape(const strongroom_row *row, size_t from, const strongroom_tables *tables) {
+    (void)from, (void)tables;
+    return row->length;
+}
+
+size_t strongroom_next_pair(const strongroom_row *row, size_t from) {
+    (void)from;
+    return row->length;
+}
+
 size_t strongroom_next_hinted(const uint32_t *hints, size_t count, size_t from, int bit) {
     (void)hints, (void)from, (void)bit;
     return count;

@@ -34,6 +34,11 @@ size_t strongroom_next_list(
    Returns where its first character begins that is not zero, and writes where it ends; the length of the row where there is none. */
 size_t strongroom_next_utf16(const strongroom_row *row, size_t from, size_t minimum, size_t *end);
 
+/* Finds the next place, at or behind `from`, where an escape may begin that says a number, and the next where a character from U+0080 to U+00FF
+   begins in UTF-8, in a block that has its mark; the length of the row where there is none. */
+size_t strongroom_next_escape(const strongroom_row *row, size_t from, const strongroom_tables *tables);
+size_t strongroom_next_pair(const strongroom_row *row, size_t from);
+
 /* The next group, at or behind `from`, that has a hint; `count` where there is none. */
 size_t strongroom_next_hinted(const uint32_t *hints, size_t count, size_t from, int bit);
 

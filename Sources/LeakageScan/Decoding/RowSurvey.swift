@@ -182,6 +182,29 @@ struct RowSurvey {
         }
     }
 
+    /// Each place where an escape may begin that says a number.
+    ///
+    /// - Parameter body: is given a place, and says up to where everything has been looked at.
+    func forEachEscape(_ body: (Int) -> Int) {
+        withUnsafePointer(to: ByteTables.shared) { tables in
+            forEachPlace({ strongroom_next_escape($0, $1, tables) }, body)
+        }
+    }
+
+    /// Each place where a character from U+0080 to U+00FF begins in UTF-8, among others below U+0100.
+    ///
+    /// - Parameter body: is given a place, and says up to where everything has been looked at.
+    func forEachPair(_ body: (Int) -> Int) { forEachPlace(strongroom_next_pair, body) }
+
+    private func forEachPlace(_ next: (UnsafePointer<strongroom_row>, Int) -> Int, _ body: (Int) -> Int) {
+        forEachText(
+            { row, from, end in
+                let place = next(row, from)
+                end.pointee = place &+ 1
+                return place
+            }, { body($0.lowerBound) })
+    }
+
     private func withTables(
         _ filters: DigitFilters,
         _ body: (UnsafePointer<strongroom_tables>, UnsafePointer<strongroom_digit_filters>) -> Void

@@ -136,27 +136,21 @@ enum TextRuns {
     ) {
         func visit(_ position: Int, _ covered: inout Int) {
             guard position >= covered, Characters.isNumericEscape(bytes, position) else { return }
-            var start = position
-            while start > covered, start > position - reach, isText(bytes, start - 1) { start -= 1 }
+            let start = startOfText(bytes, before: position, first: max(covered, position - reach))
             let end = endOfText(bytes, from: position)
             body(start..<end)
             covered = end
         }
         var covered = 0
-        guard let survey else {
-            for mark in [UInt8(ascii: "\\"), UInt8(ascii: "%")] {
-                covered = 0
-                forEachByte(mark, in: bytes) { visit($0, &covered) }
+        if let survey {
+            return survey.forEachEscape { place in
+                visit(place, &covered)
+                return covered
             }
-            return
         }
-        survey.forEachBlock(STRONGROOM_MARK_ESCAPE) { block in
-            let start = block * RowSurvey.blockBytes
-            guard start + RowSurvey.blockBytes > covered else { return }
-            for position in start..<min(start + RowSurvey.blockBytes, bytes.count)
-            where bytes[position] == UInt8(ascii: "\\") || bytes[position] == UInt8(ascii: "%") {
-                visit(position, &covered)
-            }
+        for mark in [UInt8(ascii: "\\"), UInt8(ascii: "%")] {
+            covered = 0
+            forEachByte(mark, in: bytes) { visit($0, &covered) }
         }
     }
 
@@ -169,8 +163,11 @@ enum TextRuns {
         func visit(_ position: Int) {
             guard position >= covered, Characters.isPair(bytes, position) else { return }
             var start = position
-            while start > covered, start > position - reach {
-                if bytes[start - 1] < 0x80 {
+            let first = max(covered, position - reach)
+            while start > first {
+                if start - 8 >= first, let eight = EightBytes(bytes, at: start - 8), eight.areASCII {
+                    start -= 8
+                } else if bytes[start - 1] < 0x80 {
                     start -= 1
                 } else if start - 2 >= covered, Characters.isPair(bytes, start - 2) {
                     start -= 2
@@ -196,15 +193,10 @@ enum TextRuns {
             covered = end
         }
         if let survey {
-            survey.forEachBlock(STRONGROOM_MARK_PAIR) { block in
-                let start = block * RowSurvey.blockBytes
-                guard start + RowSurvey.blockBytes > covered else { return }
-                for position in start..<min(start + RowSurvey.blockBytes, bytes.count)
-                where bytes[position] & 0xfe == 0xc2 {
-                    visit(position)
-                }
+            return survey.forEachPair { place in
+                visit(place)
+                return covered
             }
-            return
         }
         guard let base = bytes.baseAddress else { return }
         // Where each of the two first bytes of a pair comes next.
@@ -283,6 +275,21 @@ enum TextRuns {
         while end - 2 > start, bytes[end - 2] == 0 { end -= 2 }
         // The last character of big-endian text has its zero before it.
         return (start, min(end + 2, bytes.count))
+    }
+
+    /// How far back text goes, and no further than `first`.
+    private static func startOfText(_ bytes: UnsafeRawBufferPointer, before position: Int, first: Int) -> Int {
+        var start = position
+        while start > first {
+            if start - 8 >= first, let eight = EightBytes(bytes, at: start - 8), eight.havePrintableValues {
+                start -= 8
+            } else if isText(bytes, start - 1) {
+                start -= 1
+            } else {
+                break
+            }
+        }
+        return start
     }
 
     /// How far text goes on.
