@@ -2,27 +2,19 @@
 
 #include "marks.h"
 
-/* Which bytes of a block are characters below U+0100 in a row of 17 bytes or more that has one from U+0080 on; what stands on either side of
-   the block may be such characters. One byte before the block is read too. */
+/* Whether a block has a character from U+0080 on in a row of 17 bytes or more that are characters below U+0100; what stands on either side of the
+   block may be such characters. One byte before the block is read too. */
 STRONGROOM_KERNEL static inline uint8_t strongroom_mark_pairs(const uint8_t *at) {
     strongroom_block here = strongroom_load(at);
     uint64_t pairs = strongroom_pairs(here, strongroom_load(at + 1));
     uint64_t begun_before = (at[-1] & 0xfe) == 0xc2 && (at[0] & 0xc0) == 0x80;
     uint64_t fits = ~strongroom_uppermost(here) | pairs | pairs << 1 | begun_before;
-    /* Where so many bytes begin that fit, and then every place among them. */
-    uint64_t rows = fits;
-    rows &= rows >> 1 | 1ull << 63;
-    rows &= rows >> 2 | 3ull << 62;
-    rows &= rows >> 4 | 15ull << 60;
-    rows &= rows >> 8 | 255ull << 56;
-    rows &= rows >> 1 | 1ull << 63;
-    rows |= rows << 1;
-    rows |= rows << 2;
-    rows |= rows << 4;
-    rows |= rows << 8;
-    rows |= rows << 1;
-    uint64_t from_before = fits & ~(fits + 1);
-    return ((pairs & (rows | from_before)) != 0) * STRONGROOM_MARK_PAIR;
+    for (; pairs; pairs &= pairs - 1) {
+        uint64_t place = _tzcnt_u64(pairs);
+        uint64_t behind = _tzcnt_u64(~(fits >> place)), before = _lzcnt_u64(~(fits << (63 - place)));
+        if (behind + before > 17 || behind == 64 - place || before == place + 1) return STRONGROOM_MARK_PAIR;
+    }
+    return 0;
 }
 
 /* Says what text a block holds, and writes down which of its bytes are base64. */

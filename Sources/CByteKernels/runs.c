@@ -194,27 +194,32 @@ STRONGROOM_KERNEL size_t strongroom_next_utf16(const strongroom_row *row, size_t
     return row->length;
 }
 
-/* The first place at or behind `from` that a block with a mark has, where `places` says which places a block has, from `block` and how many
-   bytes can be read there. */
-#define STRONGROOM_NEXT_PLACE(row, from, mark, places) \
-    const size_t blocks = ((row)->length + 63) / 64; \
-    for (size_t number = (from) / 64; (number = strongroom_next_marked(row, number, blocks, mark)) < blocks; number++) { \
-        const uint8_t *block = (row)->bytes + 64 * number; \
-        size_t readable = (row)->length - 64 * number; \
-        uint64_t found = (places); \
-        if (64 * number < (from)) found &= ~(uint64_t)0 << ((from) & 63); \
-        if (found) return 64 * number + (size_t)__builtin_ctzll(found); \
-    } \
-    return (row)->length;
+/* Says which places a block has, from where it begins and how many bytes can be read there. */
+typedef uint64_t strongroom_places(const uint8_t *at, size_t readable, const strongroom_tables *tables);
+
+/* The first of them at or behind `from`, in a block with a mark; the length of the row where there is none. */
+STRONGROOM_KERNEL static inline __attribute__((always_inline)) size_t strongroom_next_place(
+    const strongroom_row *row, size_t from, uint8_t mark, strongroom_places *places, const strongroom_tables *tables) {
+    const size_t blocks = (row->length + 63) / 64;
+    for (size_t block = from / 64; (block = strongroom_next_marked(row, block, blocks, mark)) < blocks; block++) {
+        uint64_t found = places(row->bytes + 64 * block, row->length - 64 * block, tables);
+        if (64 * block < from) found &= ~(uint64_t)0 << (from & 63);
+        if (found) return 64 * block + (size_t)__builtin_ctzll(found);
+    }
+    return row->length;
+}
 
 STRONGROOM_KERNEL size_t strongroom_next_escape(const strongroom_row *row, size_t from, const strongroom_tables *tables) {
-    STRONGROOM_NEXT_PLACE(row, from, STRONGROOM_MARK_ESCAPE, strongroom_escapes(block, readable, tables))
+    return strongroom_next_place(row, from, STRONGROOM_MARK_ESCAPE, strongroom_escapes, tables);
+}
+
+STRONGROOM_KERNEL static inline uint64_t strongroom_pair_places(const uint8_t *at, size_t readable, const strongroom_tables *tables) {
+    (void)tables;
+    return strongroom_pairs(strongroom_load_some(at, readable), strongroom_load_some(at + 1, readable - 1));
 }
 
 STRONGROOM_KERNEL size_t strongroom_next_pair(const strongroom_row *row, size_t from) {
-    STRONGROOM_NEXT_PLACE(
-        row, from, STRONGROOM_MARK_PAIR,
-        strongroom_pairs(strongroom_load_some(block, readable), strongroom_load_some(block + 1, readable - 1)))
+    return strongroom_next_place(row, from, STRONGROOM_MARK_PAIR, strongroom_pair_places, 0);
 }
 
 #endif

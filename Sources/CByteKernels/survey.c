@@ -81,31 +81,42 @@ STRONGROOM_KERNEL static inline void strongroom_write_places(__m256i windows, un
     _mm256_storeu_si256((__m256i *)(void *)wanted, _mm256_or_si256(pattern, none));
 }
 
-/* Which of eight windows have what was wanted. */
-STRONGROOM_KERNEL static inline unsigned strongroom_compare(const uint32_t found[8], const uint32_t wanted[8]) {
-    __m256i pattern = strongroom_load_half(wanted);
-    __m256i has = _mm256_cmpeq_epi32(_mm256_and_si256(strongroom_load_half(found), pattern), pattern);
-    return (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(has));
+/* All ones for each of four windows whose word has what is wanted. Places are read two at a time, as numbers: the compiler would read them with
+   instructions that take longer. */
+STRONGROOM_KERNEL static inline __m128i strongroom_look_up_four(const uint32_t *words, const uint32_t places[4], const uint32_t wanted[4]) {
+    uint64_t first = *(const volatile uint64_t *)(const void *)places, second = *(const volatile uint64_t *)(const void *)(places + 2);
+    __m128i found = _mm_cvtsi32_si128((int)words[(uint32_t)first]);
+    found = _mm_insert_epi32(found, (int)words[first >> 32], 1);
+    found = _mm_insert_epi32(found, (int)words[(uint32_t)second], 2);
+    found = _mm_insert_epi32(found, (int)words[second >> 32], 3);
+    __m128i pattern = _mm_loadu_si128((const __m128i *)(const void *)wanted);
+    return _mm_cmpeq_epi32(_mm_and_si128(found, pattern), pattern);
+}
+
+/* Which of sixteen windows may be a needle's. */
+STRONGROOM_KERNEL static inline uint16_t strongroom_look_up(const uint32_t *words, const uint32_t places[16], const uint32_t wanted[16]) {
+    __m128i low = _mm_packs_epi32(
+        strongroom_look_up_four(words, places, wanted), strongroom_look_up_four(words, places + 4, wanted + 4));
+    __m128i high = _mm_packs_epi32(
+        strongroom_look_up_four(words, places + 8, wanted + 8), strongroom_look_up_four(words, places + 12, wanted + 12));
+    return (uint16_t)_mm_movemask_epi8(_mm_packs_epi16(low, high));
 }
 
 /* A few pages at a time, what groups may hold first, then what their blocks hold, and then their windows: loops of which each has all that it
    needs in registers take less time than one, and what they read stays in the nearest cache.
 
-   Places in the filter are written down, read some groups later, and what was found there is compared some groups later still: a processor does
-   not read quickly what it has just written as part of something longer, or in shorter parts, and it can read places of one group while it
-   computes those of another. `volatile` keeps the compiler from reading them with instructions that take longer. */
+   Places in the filter are written down, and read some groups later: a processor does not read quickly, in parts, what it has just written as
+   something longer, and it can read places of one group while it computes those of another. */
 STRONGROOM_KERNEL void strongroom_survey(
     const uint8_t *bytes, size_t count, const strongroom_tables *tables, const strongroom_filter *filter, unsigned word,
     const strongroom_survey_results *results) {
     uint32_t *hints = results->hints;
     uint16_t *windows = results->windows;
-    enum { LAG = 4, HELD = 4 * LAG, WINDOWS = STRONGROOM_GROUP_WINDOWS, AT_ONCE = 64 };
     const uint32_t *words = filter->words;
     const unsigned bits = filter->bits;
-    uint32_t places[HELD][WINDOWS], wanted[HELD][WINDOWS], found[HELD][WINDOWS];
-    /* Those of groups that are none, before the first and behind the last. */
-    memset(places, 0, sizeof places);
-    for (size_t step = 0, end = 0; end < count + 2 * LAG;) {
+    enum { LAG = 4, HELD = 2 * LAG, AT_ONCE = 64 };
+    uint32_t places[HELD][STRONGROOM_GROUP_WINDOWS], wanted[HELD][STRONGROOM_GROUP_WINDOWS];
+    for (size_t step = 0, end = 0; end < count + LAG;) {
         end += AT_ONCE;
         const size_t groups_end = end < count ? end : count;
         for (size_t group = step; group < groups_end; group++) {
@@ -116,38 +127,15 @@ STRONGROOM_KERNEL void strongroom_survey(
             strongroom_mark_groups(
                 bytes + STRONGROOM_GROUP_BYTES * step, groups_end - step, tables, hints + step, results->marks + 3 * step,
                 results->base64 + 3 * step);
-        for (; step < (end < count + 2 * LAG ? end : count + 2 * LAG); step++) {
+        for (; step < (end < count + LAG ? end : count + LAG); step++) {
             if (step < count) {
                 const uint8_t *at = bytes + STRONGROOM_GROUP_BYTES * step;
                 uint32_t *to = places[step % HELD], *want = wanted[step % HELD];
                 strongroom_write_places(strongroom_eight_windows(at), bits, to, want);
                 strongroom_write_places(strongroom_eight_windows(at + 96), bits, to + 8, want + 8);
             }
-            if (step >= LAG && step < count + LAG) {
-                const volatile uint32_t *place = places[(step - LAG) % HELD];
-                volatile uint32_t *to = found[(step - LAG) % HELD];
-                to[0] = words[place[0]];
-                to[1] = words[place[1]];
-                to[2] = words[place[2]];
-                to[3] = words[place[3]];
-                to[4] = words[place[4]];
-                to[5] = words[place[5]];
-                to[6] = words[place[6]];
-                to[7] = words[place[7]];
-                to[8] = words[place[8]];
-                to[9] = words[place[9]];
-                to[10] = words[place[10]];
-                to[11] = words[place[11]];
-                to[12] = words[place[12]];
-                to[13] = words[place[13]];
-                to[14] = words[place[14]];
-                to[15] = words[place[15]];
-            }
-            if (step >= 2 * LAG) {
-                size_t held = (step - 2 * LAG) % HELD;
-                windows[step - 2 * LAG] =
-                    (uint16_t)(strongroom_compare(found[held], wanted[held]) | strongroom_compare(found[held] + 8, wanted[held] + 8) << 8);
-            }
+            if (step >= LAG)
+                windows[step - LAG] = strongroom_look_up(words, places[(step - LAG) % HELD], wanted[(step - LAG) % HELD]);
         }
     }
 }

@@ -83,7 +83,7 @@ private final class DigitFilter: Sendable {
         // The digits of one row, which are as secret as it is.
         _ = try SecretBytes(count: 2 * (rows.map(\.1.count).max() ?? 0)) { digits in
             made = try SecretBytes(count: 8 << Int(bits)) { filter in
-                    let words = filter.bindMemory(to: UInt32.self)
+                let words = filter.bindMemory(to: UInt32.self)
                 for (forms, range) in rows {
                     forms.bytes.withUnsafeBytes { bytes in
                         for behind in 0..<code.groupBytes where isComplete {

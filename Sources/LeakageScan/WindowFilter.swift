@@ -13,8 +13,8 @@ final class WindowFilter: Sendable {
     ///   - count: how many windows there are.
     ///   - forEach: calls its argument with each window.
     init(count: Int, _ forEach: ((UInt32) -> Void) -> Void) throws {
-        // Two words a window, and 64 KiB at least: then one window in some hundreds is looked up in vain.
-        let bits = Self.bits(atLeast: count * 2, 14...18)
+        // A word for each window, and 64 KiB at least: then one in some hundreds is looked up in vain, and the filter stays in a near cache.
+        let bits = Self.bits(atLeast: count, 14...18)
         bytes = try SecretBytes(count: 4 << Int(bits)) { bytes in
             let words = bytes.bindMemory(to: UInt32.self)
             forEach { window in
