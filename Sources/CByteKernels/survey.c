@@ -70,8 +70,8 @@ STRONGROOM_KERNEL static inline __m256i strongroom_eight_windows(const uint8_t *
     return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_castps_si128(low)), _mm_castps_si128(high), 1);
 }
 
-/* Where eight windows are looked up, and what is to be found there. */
-STRONGROOM_KERNEL static inline void strongroom_write_places(__m256i windows, unsigned bits, uint32_t places[8], uint32_t wanted[8]) {
+/* Where eight windows are looked up, two in each number, and what is to be found there. */
+STRONGROOM_KERNEL static inline void strongroom_write_places(__m256i windows, unsigned bits, uint64_t places[4], uint32_t wanted[8]) {
     const __m256i one_of_eight = _mm256_broadcastsi128_si256(_mm_setr_epi8(1, 2, 4, 8, 16, 32, 64, (char)128, 0, 0, 0, 0, 0, 0, 0, 0));
     __m256i hash = _mm256_mullo_epi32(windows, _mm256_set1_epi32((int)STRONGROOM_HASH_32));
     __m256i pattern = _mm256_shuffle_epi8(one_of_eight, _mm256_and_si256(hash, STRONGROOM_ALL(7)));
@@ -81,10 +81,9 @@ STRONGROOM_KERNEL static inline void strongroom_write_places(__m256i windows, un
     _mm256_storeu_si256((__m256i *)(void *)wanted, _mm256_or_si256(pattern, none));
 }
 
-/* All ones for each of four windows whose word has what is wanted. Places are read two at a time, as numbers: the compiler would read them with
-   instructions that take longer. */
-STRONGROOM_KERNEL static inline __m128i strongroom_look_up_four(const uint32_t *words, const uint32_t places[4], const uint32_t wanted[4]) {
-    uint64_t first = *(const volatile uint64_t *)(const void *)places, second = *(const volatile uint64_t *)(const void *)(places + 2);
+/* All ones for each of four windows whose word has what is wanted. */
+STRONGROOM_KERNEL static inline __m128i strongroom_look_up_four(const uint32_t *words, const uint64_t places[2], const uint32_t wanted[4]) {
+    uint64_t first = places[0], second = places[1];
     __m128i found = _mm_cvtsi32_si128((int)words[(uint32_t)first]);
     found = _mm_insert_epi32(found, (int)words[first >> 32], 1);
     found = _mm_insert_epi32(found, (int)words[(uint32_t)second], 2);
@@ -94,11 +93,11 @@ STRONGROOM_KERNEL static inline __m128i strongroom_look_up_four(const uint32_t *
 }
 
 /* Which of sixteen windows may be a needle's. */
-STRONGROOM_KERNEL static inline uint16_t strongroom_look_up(const uint32_t *words, const uint32_t places[16], const uint32_t wanted[16]) {
+STRONGROOM_KERNEL static inline uint16_t strongroom_look_up(const uint32_t *words, const uint64_t places[8], const uint32_t wanted[16]) {
     __m128i low = _mm_packs_epi32(
-        strongroom_look_up_four(words, places, wanted), strongroom_look_up_four(words, places + 4, wanted + 4));
+        strongroom_look_up_four(words, places, wanted), strongroom_look_up_four(words, places + 2, wanted + 4));
     __m128i high = _mm_packs_epi32(
-        strongroom_look_up_four(words, places + 8, wanted + 8), strongroom_look_up_four(words, places + 12, wanted + 12));
+        strongroom_look_up_four(words, places + 4, wanted + 8), strongroom_look_up_four(words, places + 6, wanted + 12));
     return (uint16_t)_mm_movemask_epi8(_mm_packs_epi16(low, high));
 }
 
@@ -115,7 +114,8 @@ STRONGROOM_KERNEL void strongroom_survey(
     const uint32_t *words = filter->words;
     const unsigned bits = filter->bits;
     enum { LAG = 4, HELD = 2 * LAG, AT_ONCE = 64 };
-    uint32_t places[HELD][STRONGROOM_GROUP_WINDOWS], wanted[HELD][STRONGROOM_GROUP_WINDOWS];
+    uint64_t places[HELD][STRONGROOM_GROUP_WINDOWS / 2];
+    uint32_t wanted[HELD][STRONGROOM_GROUP_WINDOWS];
     for (size_t step = 0, end = 0; end < count + LAG;) {
         end += AT_ONCE;
         const size_t groups_end = end < count ? end : count;
@@ -130,9 +130,10 @@ STRONGROOM_KERNEL void strongroom_survey(
         for (; step < (end < count + LAG ? end : count + LAG); step++) {
             if (step < count) {
                 const uint8_t *at = bytes + STRONGROOM_GROUP_BYTES * step;
-                uint32_t *to = places[step % HELD], *want = wanted[step % HELD];
+                uint64_t *to = places[step % HELD];
+                uint32_t *want = wanted[step % HELD];
                 strongroom_write_places(strongroom_eight_windows(at), bits, to, want);
-                strongroom_write_places(strongroom_eight_windows(at + 96), bits, to + 8, want + 8);
+                strongroom_write_places(strongroom_eight_windows(at + 96), bits, to + 4, want + 8);
             }
             if (step >= LAG)
                 windows[step - LAG] = strongroom_look_up(words, places[(step - LAG) % HELD], wanted[(step - LAG) % HELD]);
