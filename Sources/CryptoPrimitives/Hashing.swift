@@ -15,12 +15,15 @@ public enum HashAlgorithm: String, Sendable, CaseIterable {
 
 /// SHA-256 (FIPS 180-4) over data that comes in pieces.
 public struct SHA256: ~Copyable {
+    /// Fetched once: libcrypto looks a method up under a lock each time it is named. It is counted, and never changes.
+    nonisolated(unsafe) private static let method = EVP_MD_fetch(nil, HashAlgorithm.sha256.libcryptoName, nil)
+
     private let context: OpaquePointer
 
     /// Starts a digest.
     public init() throws(CryptoError) {
         guard let context = EVP_MD_CTX_new() else { throw .libcryptoRefused(.hash) }
-        guard EVP_DigestInit_ex(context, EVP_sha256(), nil) == 1 else {
+        guard let method = Self.method, EVP_DigestInit_ex(context, method, nil) == 1 else {
             EVP_MD_CTX_free(context)
             throw .libcryptoRefused(.hash)
         }

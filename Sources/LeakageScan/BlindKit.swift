@@ -165,7 +165,8 @@ struct BlindWindow: Sendable {
     private let a: UInt64
     private let b: UInt64
     private let c: UInt64
-    private let salt: [UInt8]
+    /// What is hashed before each window.
+    private let prefix: [UInt8]
 
     init(salt: [UInt8]) throws {
         let seed = try SHA256.hash(Array("strongroom/blind-kit/filter/v1".utf8) + salt)
@@ -173,7 +174,7 @@ struct BlindWindow: Sendable {
             (0..<3).map { UInt64(littleEndian: seed.loadUnaligned(fromByteOffset: 8 * $0, as: UInt64.self)) }
         }
         (a, b, c) = (words[0] | 1, words[1] | 1, words[2])
-        self.salt = salt
+        prefix = Array("strongroom/blind-kit/window/v1".utf8) + salt
     }
 
     /// The canonical middle: the smaller of the two directions.
@@ -201,8 +202,7 @@ struct BlindWindow: Sendable {
     /// The fingerprint of a canonical window.
     private func tag(of window: UnsafeRawBufferPointer) throws -> [UInt8] {
         let digest = try SHA256()
-        try Array("strongroom/blind-kit/window/v1".utf8).withUnsafeBytes { try digest.update($0) }
-        try salt.withUnsafeBytes { try digest.update($0) }
+        try prefix.withUnsafeBytes { try digest.update($0) }
         try digest.update(window)
         return Array(try digest.finish().prefix(Self.tagBytes))
     }
