@@ -14,8 +14,11 @@ STRONGROOM_KERNEL size_t strongroom_next_hinted(const uint32_t *hints, size_t co
 }
 
 STRONGROOM_KERNEL size_t strongroom_next_schedule(const uint8_t *bytes, size_t count, size_t from) {
-    while (from < count && !strongroom_is_like_schedule(bytes + STRONGROOM_SCHEDULE_STRIDE * from)) from++;
-    return from;
+    for (; from < count; from++) {
+        while (from + 1 < count && !strongroom_may_have_schedule(bytes + STRONGROOM_SCHEDULE_STRIDE * from)) from += 2;
+        if (from < count && strongroom_is_like_schedule(bytes + STRONGROOM_SCHEDULE_STRIDE * from)) return from;
+    }
+    return count;
 }
 
 #endif
