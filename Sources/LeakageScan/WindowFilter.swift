@@ -59,15 +59,19 @@ final class WindowFilter: Sendable {
     private static let emptyBits: UInt32 = 4
     private static let emptyFilter = [UInt32](repeating: 0, count: 1 << Int(emptyBits))
 
-    /// Lends a test: whether a window may be a needle's.
-    @inline(__always) func withTest(_ body: ((UInt32) -> Bool) -> Void) {
-        let bits = bits
-        bytes.withUnsafeBytes { bytes in
-            let words = bytes.bindMemory(to: UInt32.self)
-            body { window in
-                let (place, pattern) = Self.place(of: window, bits)
-                return words[place] & pattern == pattern
-            }
+    /// Whether a window may be a needle's. A value and not a closure: it is asked once in four or twelve bytes.
+    struct Test {
+        fileprivate let words: UnsafeBufferPointer<UInt32>
+        fileprivate let bits: UInt32
+
+        @inline(__always) func callAsFunction(_ window: UInt32) -> Bool {
+            let (place, pattern) = WindowFilter.place(of: window, bits)
+            return words[place] & pattern == pattern
         }
+    }
+
+    /// Lends the test.
+    @inline(__always) func withTest(_ body: (Test) -> Void) {
+        bytes.withUnsafeBytes { body(Test(words: $0.bindMemory(to: UInt32.self), bits: bits)) }
     }
 }
