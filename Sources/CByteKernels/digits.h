@@ -141,37 +141,42 @@ STRONGROOM_KERNEL static inline strongroom_block strongroom_load_run(const stron
     return strongroom_load_some(run->bytes + from, run->readable - from);
 }
 
-/* Whether a run may be base32 that is worth a look. */
-STRONGROOM_KERNEL __attribute__((noinline)) static int strongroom_base32_is_worth_a_look(
-    const strongroom_run *run, const strongroom_tables *tables, const strongroom_filter *filter, unsigned minimum) {
+/* A kind of digits: its class, what its digits are worth, how far apart those stand whose differences are taken, and whether they may say text. */
+typedef struct {
+    int of_class;
+    __m256i (*values)(__m256i half);
+    size_t distance;
+    int (*may_be_text)(const uint8_t *digits, size_t count);
+} strongroom_code;
+
+/* Whether the digits of a run, of which there have to be so many, are worth a look. */
+STRONGROOM_KERNEL static inline __attribute__((always_inline)) int strongroom_digits_are_worth_a_look(
+    const strongroom_run *run, const strongroom_tables *tables, const strongroom_filter *filter, strongroom_code code, size_t minimum) {
     strongroom_digits digits;
     digits.count = 0;
     for (size_t done = 0; done < run->length; done += 64) {
         strongroom_block here = strongroom_load_run(run, done);
-        uint64_t kept = strongroom_of_class(here, tables, STRONGROOM_CLASS_BASE32_DIGIT) & strongroom_first_bits(run->length - done);
-        strongroom_append(&digits, STRONGROOM_VALUES(base32, here), kept);
+        uint64_t kept = strongroom_of_class(here, tables, code.of_class) & strongroom_first_bits(run->length - done);
+        strongroom_append(&digits, (strongroom_block){code.values(here.low), code.values(here.high)}, kept);
     }
-    int is_worth_it = digits.count >= minimum && (strongroom_has_digit_window(digits.digits, digits.count, 8, filter) ||
-                                                  strongroom_base32_may_be_text(digits.digits, digits.count));
+    int is_worth_it = digits.count >= minimum && (strongroom_has_digit_window(digits.digits, digits.count, code.distance, filter) ||
+                                                  code.may_be_text(digits.digits, digits.count));
     strongroom_wipe_digits(&digits);
     return is_worth_it;
+}
+
+/* Whether a run may be base32 that is worth a look. */
+STRONGROOM_KERNEL __attribute__((noinline)) static int strongroom_base32_is_worth_a_look(
+    const strongroom_run *run, const strongroom_tables *tables, const strongroom_filter *filter, unsigned minimum) {
+    const strongroom_code base32 = {STRONGROOM_CLASS_BASE32_DIGIT, strongroom_base32_values, 8, strongroom_base32_may_be_text};
+    return strongroom_digits_are_worth_a_look(run, tables, filter, base32, minimum);
 }
 
 /* Whether a run that is long, or has line ends in it, may be base64 that is worth a look. */
 STRONGROOM_KERNEL __attribute__((noinline)) static int strongroom_long_base64_is_worth_a_look(
     const strongroom_run *run, const strongroom_tables *tables, const strongroom_filter *filter) {
-    strongroom_digits digits;
-    digits.count = 0;
-    for (size_t done = 0; done < run->length; done += 64) {
-        strongroom_block here = strongroom_load_run(run, done);
-        uint64_t kept = strongroom_of_class(here, tables, STRONGROOM_CLASS_BASE64_DIGIT) & strongroom_first_bits(run->length - done);
-        strongroom_append(&digits, STRONGROOM_VALUES(base64, here), kept);
-    }
-    int is_worth_it = digits.count >= STRONGROOM_BASE64_MINIMUM &&
-                      (strongroom_has_digit_window(digits.digits, digits.count, 4, filter) ||
-                       strongroom_base64_may_be_text(digits.digits, digits.count));
-    strongroom_wipe_digits(&digits);
-    return is_worth_it;
+    const strongroom_code base64 = {STRONGROOM_CLASS_BASE64_DIGIT, strongroom_base64_values, 4, strongroom_base64_may_be_text};
+    return strongroom_digits_are_worth_a_look(run, tables, filter, base64, STRONGROOM_BASE64_MINIMUM);
 }
 
 /* The same of one that is neither. */
