@@ -134,9 +134,23 @@ public enum DurableFiles {
     }
 
     /// The directory that `path` stands in; `.` for a bare name.
+    ///
+    /// At the last separator, and not by `removingLastComponent`, which takes two milliseconds in builds without optimisation: half of the time of all
+    /// tests went there.
     package static func parent(of path: FilePath) -> FilePath {
-        let parent = path.removingLastComponent()
-        return parent.isEmpty ? "." : parent
+        path.withPlatformString { text in
+            guard let separator = strrchr(text, CInt(UInt8(ascii: "/"))) else { return "." }
+            // The root is a separator itself.
+            let length = max(1, UnsafePointer(separator) - text)
+            return FilePath(platformString: Array(UnsafeBufferPointer(start: text, count: length)) + [0])
+        }
+    }
+
+    /// What `path` is called in its directory.
+    private static func name(of path: FilePath) -> String {
+        path.withPlatformString { text in
+            String(cString: strrchr(text, CInt(UInt8(ascii: "/"))).map { UnsafePointer($0 + 1) } ?? text)
+        }
     }
 
     /// Writes the temporary file, and lets `place` put it where it belongs.
@@ -189,7 +203,6 @@ public enum DurableFiles {
 
     /// A name beside `path` that no reader takes for a file of ours.
     private static func temporaryPath(for path: FilePath) -> FilePath {
-        let name = path.lastComponent?.string ?? "file"
-        return parent(of: path).appending(".\(name).\(String(UInt64.random(in: .min ... .max), radix: 36)).tmp")
+        parent(of: path).appending(".\(name(of: path)).\(String(UInt64.random(in: .min ... .max), radix: 36)).tmp")
     }
 }

@@ -82,9 +82,10 @@ package struct SnapshotDirectory: Sendable {
     /// The manifest of a snapshot, verified, with everything checked that needs no look at the pages but their length.
     func manifest(named name: String) throws -> SnapshotManifest {
         let files = files(name)
-        guard try StrictFiles.exists(files.manifest) else { throw SnapshotError(.manifestMissing, files.pages) }
+        let path = files.manifest
+        guard try StrictFiles.exists(path) else { throw SnapshotError(.manifestMissing, files.pages) }
         do {
-            let bytes = try StrictFiles.read(files.manifest, limit: SnapshotManifest.maximumBytes)
+            let bytes = try StrictFiles.read(path, limit: SnapshotManifest.maximumBytes)
             let unverified = try UnverifiedManifest<SnapshotManifest>(bytes, format: SnapshotManifest.format)
             let claimed = unverified.document
             guard claimed.storeId == storeID else { throw SnapshotError(.ofAnotherStore) }
@@ -94,7 +95,7 @@ package struct SnapshotDirectory: Sendable {
             guard manifest.followsItsFormat else { throw SnapshotError(.manifestMalformed) }
             return manifest
         } catch let error as SnapshotError {
-            throw SnapshotError(error.reason, files.manifest)
+            throw SnapshotError(error.reason, path)
         }
     }
 

@@ -85,4 +85,21 @@ import Testing
         let removedFirst = outcomes([.unlinked(file), .syncedDirectory(directory.path)])
         #expect(removedFirst.contains(nil))
     }
+
+    /// What swift-system says, for every kind of path; names that are no UTF-8 too.
+    @Test(arguments: [
+        "file", "/", "/file", "directory/file", "/directory/file", "directory/", "//directory//file", "..", "../..",
+        ".",
+        "/a/b/../c",
+    ])
+    func theParentIsTheDirectoryThatAPathStandsIn(text: String) {
+        let path = FilePath(text)
+        let expected = path.removingLastComponent()
+        #expect(DurableFiles.parent(of: path) == (expected.isEmpty ? "." : expected))
+    }
+
+    @Test func aParentKeepsBytesThatAreNoText() {
+        let path = FilePath(platformString: [0x2f, -1, -2, 0x2f, 0x61, 0])
+        #expect(DurableFiles.parent(of: path) == FilePath(platformString: [0x2f, -1, -2, 0]))
+    }
 }

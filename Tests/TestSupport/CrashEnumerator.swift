@@ -32,9 +32,9 @@ package struct DiskState: Hashable {
     /// Writes the state under `directory`, in place of `root`.
     package func materialise(at directory: FilePath, insteadOf root: FilePath) throws {
         for (name, bytes) in files where name.hasPrefix(root.string + "/") {
-            let path = directory.pushing(FilePath(String(name.dropFirst(root.string.count + 1))))
+            let path = FilePath(directory.string + name.dropFirst(root.string.count))
             try FileManager.default.createDirectory(
-                atPath: path.removingLastComponent().string, withIntermediateDirectories: true,
+                atPath: DurableFiles.parent(of: path).string, withIntermediateDirectories: true,
                 attributes: [.posixPermissions: 0o700])
             try TestFiles.write(bytes, to: path)
         }
@@ -229,7 +229,7 @@ package struct CrashEnumerator {
         return combinations
     }
 
-    private static func directory(of path: FilePath) -> String { path.removingLastComponent().string }
+    private static func directory(of path: FilePath) -> String { DurableFiles.parent(of: path).string }
 }
 
 /// A small seeded generator (Steele, Lea, Flood 2014), so that a sample is the same each time.
