@@ -51,10 +51,15 @@ STRONGROOM_KERNEL static inline __m256i strongroom_load_table(const uint8_t tabl
     return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)table));
 }
 
+/* The bit with the number that each byte is, up to seven; none for those from eight to fifteen. */
+STRONGROOM_KERNEL static inline __m256i strongroom_bits_numbered(__m256i numbers) {
+    const __m256i bits = _mm256_broadcastsi128_si256(_mm_setr_epi8(1, 2, 4, 8, 16, 32, 64, (char)128, 0, 0, 0, 0, 0, 0, 0, 0));
+    return _mm256_shuffle_epi8(bits, numbers);
+}
+
 /* The bit with the number of the upper four of each byte; none for bytes from 128 on. */
 STRONGROOM_KERNEL static inline __m256i strongroom_row_bits(__m256i half) {
-    const __m256i bits = _mm256_broadcastsi128_si256(_mm_setr_epi8(1, 2, 4, 8, 16, 32, 64, (char)128, 0, 0, 0, 0, 0, 0, 0, 0));
-    return _mm256_shuffle_epi8(bits, _mm256_and_si256(_mm256_srli_epi16(half, 4), STRONGROOM_ALL(15)));
+    return strongroom_bits_numbered(_mm256_and_si256(_mm256_srli_epi16(half, 4), STRONGROOM_ALL(15)));
 }
 
 /* All ones where a byte is not of a class. */
@@ -97,6 +102,11 @@ STRONGROOM_KERNEL static inline uint64_t strongroom_utf16_groups(strongroom_bloc
     return (four | four >> 1) & three & 0x0101010101010101u;
 }
 
+/* Which of eight groups have a hint, by one bit of it. */
+STRONGROOM_KERNEL static inline uint64_t strongroom_hinted(__m256i hints, int bit) {
+    return (uint64_t)(unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_sll_epi32(hints, _mm_cvtsi32_si128(31 - bit))));
+}
+
 static inline uint64_t strongroom_read_64(const uint8_t *at) {
     uint64_t read;
     memcpy(&read, at, 8);
@@ -110,7 +120,6 @@ static inline uint64_t strongroom_first_bits(size_t count) { return count < 64 ?
 static inline uint64_t strongroom_full_bytes(uint64_t mask) {
     return ((mask & 0x7f7f7f7f7f7f7f7fu) + 0x0101010101010101u) & mask & 0x8080808080808080u;
 }
-
 
 /* Which bytes of a block may begin an escape that says a number: two hex digits have to follow a per cent sign; `x`, `u` or an octal digit a
    backslash. Of the bytes from the block's first on so many can be read. */

@@ -31,11 +31,6 @@ STRONGROOM_KERNEL static inline uint8_t strongroom_mark_text(const strongroom_ta
            ((list & list >> 8 & 0x0080008000800080u) != 0) * STRONGROOM_MARK_LIST;
 }
 
-/* Which of eight groups have a hint, by one bit of it. */
-STRONGROOM_KERNEL static inline uint64_t strongroom_hinted(__m256i hints, int bit) {
-    return (uint64_t)(unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_sll_epi32(hints, _mm_cvtsi32_si128(31 - bit))));
-}
-
 /* Which blocks of sixteen groups have a hint, of which the bits for each block stand `distance` apart: those of the first block of each group,
    then those of the second, then those of the third. */
 STRONGROOM_KERNEL static inline uint64_t strongroom_hinted_blocks(const __m256i hints[2], int first, int distance) {

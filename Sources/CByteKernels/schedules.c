@@ -5,9 +5,9 @@
 
 STRONGROOM_KERNEL size_t strongroom_next_hinted(const uint32_t *hints, size_t count, size_t from, int bit) {
     for (; from < count; from += 8) {
-        int eight = _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_sll_epi32(strongroom_load_half(hints + from), _mm_cvtsi32_si128(31 - bit))));
+        uint64_t eight = strongroom_hinted(strongroom_load_half(hints + from), bit);
         if (!eight) continue;
-        from += (size_t)__builtin_ctz((unsigned)eight);
+        from += (size_t)__builtin_ctzll(eight);
         return from < count ? from : count;
     }
     return count;

@@ -72,9 +72,8 @@ STRONGROOM_KERNEL static inline __m256i strongroom_eight_windows(const uint8_t *
 
 /* Where eight windows are looked up, two in each number, and what is to be found there. */
 STRONGROOM_KERNEL static inline void strongroom_write_places(__m256i windows, unsigned bits, uint64_t places[4], uint32_t wanted[8]) {
-    const __m256i one_of_eight = _mm256_broadcastsi128_si256(_mm_setr_epi8(1, 2, 4, 8, 16, 32, 64, (char)128, 0, 0, 0, 0, 0, 0, 0, 0));
     __m256i hash = _mm256_mullo_epi32(windows, _mm256_set1_epi32((int)STRONGROOM_HASH_32));
-    __m256i pattern = _mm256_shuffle_epi8(one_of_eight, _mm256_and_si256(hash, STRONGROOM_ALL(7)));
+    __m256i pattern = strongroom_bits_numbered(_mm256_and_si256(hash, STRONGROOM_ALL(7)));
     /* Of no differences at all, which are no window, more than there can be. */
     __m256i none = _mm256_cmpeq_epi32(windows, _mm256_setzero_si256());
     _mm256_storeu_si256((__m256i *)(void *)places, _mm256_srl_epi32(hash, _mm_cvtsi32_si128((int)(32 - bits))));

@@ -11,9 +11,10 @@ import Synchronization
 /// Two threads never write them, nor does one while another reads: under `SecretBytes` they are written only while their one owner fills
 /// them, before anybody else can hold a reference, and in `deinit`, when nobody can hold one any more. Under `PlaintextPage`, which is neither
 /// copyable nor Sendable, one thread has them all their life.
-final class SecretPages: @unchecked Sendable {  // Never written while two threads hold it, as said above.
+final class SecretPages: Sendable {
     let count: Int
-    private let base: UnsafeMutableRawPointer
+    // Two threads never write what it leads to, nor does one while another reads: see above. It is itself never written.
+    nonisolated(unsafe) private let base: UnsafeMutableRawPointer
     private let mappedLength: Int
     private let pageSize: Int
 
