@@ -159,6 +159,9 @@ package struct FileFingerprint: Sendable, Equatable {
         changedSeconds = Int(status.st_mtim.tv_sec)
         changedNanoseconds = Int(status.st_mtim.tv_nsec)
     }
+
+    /// Whether both are names of one file.
+    package func isSameFile(as other: FileFingerprint?) -> Bool { other.map { $0.device == device && $0.inode == inode } ?? false }
 }
 
 /// Places that do not reach a disk.
@@ -195,9 +198,12 @@ extension DurableFiles {
     }
 
     /// Takes the place of a file that is being made, so that nobody else's can be: an empty new file (0600).
-    package static func createEmpty(_ path: FilePath) throws(DurableFilesError) {
+    ///
+    /// - Parameter length: so many zeros.
+    package static func createEmpty(_ path: FilePath, length: Int = 0) throws(DurableFilesError) {
         try DurableFilesError.wrapping(.write, path) {
-            _ = try SystemCalls.open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW)
+            let file = try SystemCalls.open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW)
+            if length > 0 { try SystemCalls.truncate(file, to: Int64(length)) }
         }
     }
 }

@@ -89,16 +89,8 @@ extension UnlockedKeyring {
     }
 
     private func changeKeys(
-        of envelope: Envelope, _ change: (inout [EnvelopeDocument.Key], _ current: Envelope) throws -> Void
+        of envelope: Envelope, _ body: (inout [EnvelopeDocument.Key], _ current: Envelope) throws -> Void
     ) throws -> Envelope {
-        try withFileLock {
-            let current = try self.envelope(for: envelope.scope)
-            guard current.sequence >= envelope.sequence else { throw KeyringError(.rolledBack(.envelope)) }
-            var document = current.document
-            try change(&document.keys, current)
-            document.sequence += 1
-            document.updated = DocumentCoding.now()
-            return try write(document, scope: envelope.scope, root: current.rootVersion)
-        }
+        try change(envelope) { try body(&$0.keys, $1) }
     }
 }

@@ -111,8 +111,19 @@ struct KeyringDocument: Codable, Equatable {
     }
 }
 
+/// Whether a database is in use, as its envelope says: custody.md, rule 6.
+package enum Session: String, Sendable, Codable {
+    /// Closed properly. No changes wait in a WAL.
+    case closed
+    /// In use since the envelope's epoch, or not closed properly after that. There is a WAL beside it.
+    case open
+    /// In use, and between two files: a rotation has taken it out of WAL mode. There is no WAL, and there may be a rollback journal.
+    case exchanging
+}
+
 struct EnvelopeDocument: Codable, Equatable {
     static let format = "strongroom/envelope"
+    static let criticalFields: Set<String> = ["session"]
     /// A tombstone of each stays: enough for a rotation a day in 27 years.
     static let maximumKeys = 10_000
     static let maximumBytes = 4 << 20
@@ -138,12 +149,27 @@ struct EnvelopeDocument: Codable, Equatable {
     let scope: String
     var sequence: Int
     var epoch: Int
+    /// Nil in an envelope of a version that had none.
+    var session: Session?
+    /// The epoch at which an operator went on without the WAL that was there; nil where that was never so.
+    var withoutWAL: Int?
+    /// The keyring's sequence when this was written: a witness of it.
+    var keyringSequence: Int?
     let created: Date
     var updated: Date
     var keys: [Key]
 
+    /// What each write does, whatever else it changes.
+    mutating func advance(keyringSequence current: Int) {
+        sequence += 1
+        keyringSequence = max(keyringSequence ?? 0, current)
+        critical = session == nil ? [] : Self.criticalFields.sorted()
+        updated = DocumentCoding.now()
+    }
+
     var followsItsFormat: Bool {
         KeyScope(scope) != nil && DocumentCoding.numbers.contains(sequence)
+            && (keyringSequence.map(DocumentCoding.numbers.contains) ?? true)
             && (0...DocumentCoding.numbers.upperBound).contains(epoch) && (1...Self.maximumKeys).contains(keys.count)
             && Set(keys.map(\.generation)).count == keys.count && keys.filter { $0.state == .active }.count <= 1
             && keys.allSatisfy {

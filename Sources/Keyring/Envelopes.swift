@@ -68,6 +68,12 @@ public struct Envelope: Sendable {
     public var sequence: Int { document.sequence }
     /// The epoch of the database when it was last closed after a change.
     public var epoch: Int { document.epoch }
+    /// Whether the database is in use; nil where the envelope is of a version that did not say.
+    package var session: Session? { document.session }
+    /// Whether nothing was changed since an operator went on without the WAL that was there.
+    package var isWithoutWAL: Bool { document.withoutWAL == document.epoch }
+    /// The keyring's sequence when the envelope was written; nil where it is of a version that did not say.
+    package var keyringSequence: Int? { document.keyringSequence }
     /// The data keys, oldest first.
     public var dataKeys: [DataKeyInfo] {
         document.keys.compactMap(\.info).sorted { $0.generation < $1.generation }
@@ -115,7 +121,8 @@ extension UnlockedKeyring {
             let root = try currentRootVersion()
             let sealed = try seal(key, scope: scope, generation: 1, state: .active, keyID: keyID, root: root)
             let document = EnvelopeDocument(
-                keyringId: id, scope: scope.description, sequence: 1, epoch: 0, created: now, updated: now,
+                critical: EnvelopeDocument.criticalFields.sorted(), keyringId: id, scope: scope.description,
+                sequence: 1, epoch: 0, session: .closed, keyringSequence: sequence, created: now, updated: now,
                 keys: [
                     .init(
                         generation: 1, state: .active, created: now, keyId: keyID.description,
@@ -145,11 +152,25 @@ extension UnlockedKeyring {
 
     private func readEnvelope(_ scope: KeyScope, at other: FilePath? = nil) throws -> Envelope {
         let path = other ?? path(of: scope)
+        let envelope = try verifiedEnvelope(scope, at: path)
+        if other == nil {
+            try requireSequence(of: envelope.document)
+            guard envelope.sequence >= lowestSequence(of: scope) || CustodyCheck.sequence.isSkipped else {
+                throw KeyringError(.rolledBack(.envelope), path)
+            }
+            require(sequence: envelope.sequence, of: scope)
+        }
+        return envelope
+    }
+
+    /// Reads an envelope and verifies it, however old it is.
+    func verifiedEnvelope(_ scope: KeyScope, at path: FilePath) throws -> Envelope {
         let file = try UnverifiedFile(reading: path, as: .envelope, limit: EnvelopeDocument.maximumBytes)
         let document: EnvelopeDocument
         do {
             document = try DocumentCoding.decode(
-                EnvelopeDocument.self, from: file.body, format: EnvelopeDocument.format, kind: .envelope)
+                EnvelopeDocument.self, from: file.body, format: EnvelopeDocument.format, kind: .envelope,
+                knownCritical: EnvelopeDocument.criticalFields)
         } catch { throw KeyringError(error.reason, path) }
         guard document.keyringId == id else { throw KeyringError(.belongsToAnotherKeyring(.envelope), path) }
         try requireRootKey(file.rootVersion, of: .envelope, path)
@@ -159,20 +180,47 @@ extension UnlockedKeyring {
         return Envelope(scope: scope, document: document, rootVersion: file.rootVersion)
     }
 
-    /// Notes the epoch that the database has reached.
+    /// That the keyring is no older than an envelope says it was: custody.md, rule 3.
+    private func requireSequence(of document: EnvelopeDocument) throws {
+        guard let witnessed = document.keyringSequence, witnessed > sequence, !CustodyCheck.sequence.isSkipped else {
+            return
+        }
+        // Another process may have changed the keyring since this one read it.
+        guard try readVerified().sequence >= witnessed else {
+            throw KeyringError(.rolledBack(.keyring), LockedKeyring.path(in: directory))
+        }
+    }
+
+    /// Notes the epoch that the database has reached, and whether it is in use.
     ///
+    /// - Parameters:
+    ///   - epoch: as it was unless said otherwise.
+    ///   - session: as it was unless said otherwise.
+    ///   - isWithoutWAL: whether the WAL that was there is given up.
     /// - Throws: `KeyringError` with `.rolledBack` where the envelope on disk is older than `envelope`.
     @discardableResult
-    public func setEpoch(_ epoch: Int, of envelope: Envelope) throws -> Envelope {
+    package func note(
+        epoch: Int? = nil, session: Session? = nil, isWithoutWAL: Bool = false, in envelope: Envelope
+    ) throws -> Envelope {
+        try change(envelope) { document, _ in
+            if let epoch { document.epoch = epoch }
+            if let session { document.session = session }
+            if isWithoutWAL { document.withoutWAL = document.epoch }
+        }
+    }
+
+    /// Changes an envelope as it is on disk now, which must be no older than the one in hand.
+    func change(
+        _ envelope: Envelope, _ body: (inout EnvelopeDocument, _ current: Envelope) throws -> Void
+    ) throws -> Envelope {
         try withFileLock {
             let current = try self.envelope(for: envelope.scope)
             guard current.sequence >= envelope.sequence else {
                 throw KeyringError(.rolledBack(.envelope), path(of: envelope.scope))
             }
             var document = current.document
-            document.epoch = epoch
-            document.sequence += 1
-            document.updated = DocumentCoding.now()
+            try body(&document, current)
+            document.advance(keyringSequence: sequence)
             return try write(document, scope: envelope.scope, root: current.rootVersion)
         }
     }

@@ -11,7 +11,11 @@ extension UnlockedKeyring {
     /// a copy that was interrupted is none.
     ///
     /// - Returns: how many envelopes there are, and which of them cannot be used and were copied as they are.
-    package func copySealedFiles(to target: FilePath) throws -> (envelopes: Int, unusable: [RewrapFailure]) {
+    ///
+    /// - Parameter others: files that belong to the store and go with them, by name.
+    package func copySealedFiles(
+        to target: FilePath, with others: [(name: String, bytes: [UInt8])]
+    ) throws -> (envelopes: Int, unusable: [RewrapFailure]) {
         try DurableFiles.createDirectory(target)
         var unusable: [RewrapFailure] = []
         var count = 0
@@ -29,6 +33,7 @@ extension UnlockedKeyring {
             count += scopes.count
         }
         try copyDirectory("certificates", to: target)
+        for other in others { try DurableFiles.replace(target.appending(other.name), with: other.bytes) }
         let bytes = try withFileLock {
             try readVerified()
             return try StrictFiles.read(
@@ -55,7 +60,13 @@ extension UnlockedKeyring {
     }
 
     /// Puts an envelope of a backup in the place of one that is missing or cannot be used, sealed under the active root key.
-    package func adopt(_ envelope: Envelope, from backup: UnlockedKeyring) throws {
+    ///
+    /// - Parameters:
+    ///   - session: whether the database is in use, which the backup cannot know.
+    ///   - seen: the highest sequence that an envelope of this database is known to have had.
+    package func adopt(
+        _ envelope: Envelope, from backup: UnlockedKeyring, session: Session, sequenceAbove seen: Int
+    ) throws {
         guard backup.id == id else { throw KeyringError(.belongsToAnotherKeyring(.envelope)) }
         try withFileLock {
             let root = try currentRootVersion()
@@ -70,10 +81,68 @@ extension UnlockedKeyring {
                 guard let sealed else { throw KeyringError(.locked) }
                 document.keys[index].dataKey = Data(sealed)
             }
-            document.sequence += 1
-            document.updated = DocumentCoding.now()
+            document.sequence = max(document.sequence, seen)
+            document.session = session
+            document.advance(keyringSequence: sequence)
             _ = try write(document, scope: envelope.scope, root: root)
         }
+    }
+
+    /// The highest sequence of the keyring that an authentic envelope of it was written under: custody.md, rule 3.
+    ///
+    /// - Parameter directory: that of the keyring unless said otherwise.
+    package func witnessedSequence(in directory: FilePath? = nil) throws -> Int {
+        let directory = directory ?? self.directory
+        guard try StrictFiles.exists(LockedKeyring.envelopesPath(in: directory)) else { return 0 }
+        var witnessed = 0
+        try forEachScope(in: directory) { scopes in
+            for scope in scopes {
+                let path = LockedKeyring.envelopesPath(in: directory).appending("\(scope).json")
+                let document = try? verifiedEnvelope(scope, at: path).document
+                witnessed = max(witnessed, document?.keyringSequence ?? 0)
+            }
+        }
+        return witnessed
+    }
+
+    /// The sequence of the keyring that one envelope was written under; nil where it is of a version that did not say, or cannot be used.
+    package func witnessedSequence(of scope: KeyScope) -> Int? {
+        (try? verifiedEnvelope(scope, at: path(of: scope)))?.keyringSequence
+    }
+
+    /// Whether an envelope of this keyring holds a data key that an envelope of the other one holds too. Only who had that key can
+    /// have sealed it.
+    package func sharesDataKey(with other: UnlockedKeyring) throws -> Bool {
+        var isShared = false
+        try other.forEachScope { scopes in
+            for scope in scopes where !isShared {
+                guard let ours = try? verifiedEnvelope(scope, at: path(of: scope)),
+                    let theirs = try? other.verifiedEnvelope(scope, at: other.path(of: scope))
+                else { continue }
+                for info in ours.dataKeys where info.state != .destroyed && theirs.dataKey(info.keyID) != nil {
+                    guard let generation = theirs.dataKey(info.keyID)?.generation,
+                        let our = try? dataKey(generation: info.generation, of: ours),
+                        let their = try? other.dataKey(generation: generation, of: theirs)
+                    else { continue }
+                    isShared = try our.secret.withSecret { our in
+                        try their.secret.withSecret { our.isEqual(to: $0) } ?? false
+                    } ?? false
+                    our.secret.wipe()
+                    their.secret.wipe()
+                    if isShared { break }
+                }
+            }
+        }
+        return isShared
+    }
+
+    /// Whether the root keys of another copy of this keyring lead back to those of this one.
+    package func isContinued(by other: UnlockedKeyring) -> Bool {
+        do {
+            let copy = try LockedKeyring(in: other.directory)
+            _ = try copy.rootKeys(of: other.openedBy, other.unlockerKeyBox, known: heldRootKeys)
+            return true
+        } catch { return false }
     }
 
     /// Lets the keyring's sequence be above one that was seen, so that an older file that turns up later is noticed.

@@ -28,6 +28,14 @@ public struct KeyringError: ReportableError, Equatable {
         case envelopeOfAnotherScope
         /// An older file than one seen before.
         case rolledBack(File)
+        /// The newest keyring at hand is older than one that was seen before.
+        case sequenceLower(sequence: Int, seen: Int)
+        /// What would tell whether the keyring is the newest one cannot be read.
+        case sequenceUnproven(sequence: Int)
+        /// The store's own file can be verified under no key at hand.
+        case storeUnverifiable
+        /// No root key of the keyring file is one that this process holds, or endorsed by one that it holds.
+        case continuityBroken
         /// No unlocker of this keyring is opened by this secret.
         case unlockFailed
         /// The keyring has been locked; its keys are no longer in memory.
@@ -83,6 +91,10 @@ public struct KeyringError: ReportableError, Equatable {
         case .belongsToAnotherKeyring(let file): "\(file.rawValue)_of_another_keyring"
         case .envelopeOfAnotherScope: "envelope_of_another_scope"
         case .rolledBack(let file): "\(file.rawValue)_rolled_back"
+        case .sequenceLower: "keyring_rolled_back"
+        case .sequenceUnproven: "keyring_sequence_unproven"
+        case .storeUnverifiable: "store_unverifiable"
+        case .continuityBroken: "keyring_continuity_broken"
         case .unlockFailed: "unlock_failed"
         case .locked: "keyring_locked"
         case .alreadyExists: "keyring_exists"
@@ -111,7 +123,7 @@ public struct KeyringError: ReportableError, Equatable {
         case .missing, .unlockerNotFound: .notFound
         case .rotationBlocked: .inUse
         case .damaged, .forged, .malformed, .belongsToAnotherKeyring, .envelopeOfAnotherScope, .rolledBack,
-            .costOutOfRange:
+            .continuityBroken, .sequenceLower, .sequenceUnproven, .storeUnverifiable, .costOutOfRange:
             .damaged
         case .unsupportedVersion, .unsupportedFeature, .alreadyExists, .keyLength, .unlockerExists, .tooManyUnlockers,
             .labelInvalid, .tooManyKeys, .recoveryTextInvalid:
@@ -135,6 +147,13 @@ public struct KeyringError: ReportableError, Equatable {
         case .belongsToAnotherKeyring(let file): "the \(file.rawValue) file belongs to another keyring"
         case .envelopeOfAnotherScope: "the envelope of another database was put in this one's place"
         case .rolledBack(let file): "the \(file.rawValue) file is older than one that was seen before"
+        case .sequenceLower(let sequence, let seen):
+            "the newest keyring at hand has the sequence \(sequence), and \(seen) was seen before: it is older"
+        case .sequenceUnproven(let sequence):
+            "the global database that knows the newest sequence cannot be read; the keyring at hand has the sequence \(sequence)"
+        case .storeUnverifiable: "no key at hand verifies store.json, and the backup has no copy of it"
+        case .continuityBroken:
+            "the root keys of the keyring file are none that this program holds, and none that those vouch for"
         case .unlockFailed: "no unlocker of this keyring is opened by this secret"
         case .locked: "the keyring is locked"
         case .alreadyExists: "there is a keyring here already"
@@ -168,10 +187,18 @@ public struct KeyringError: ReportableError, Equatable {
         case .missing(.store): "check --store, or make one with 'strongroom init'"
         case .missing(.restore): "nothing needs to be done"
         case .missing(.certificate), .missing(.backup): "check the path"
+        case .damaged(.restore), .forged(.restore), .malformed(.restore), .rolledBack(.restore), .belongsToAnotherKeyring(.restore):
+            "'strongroom repair' moves it to corrupted/ and goes on with the database that is there; nothing was changed"
         case .damaged: "restore the file from a backup of the keyring; nothing was changed"
         case .forged, .belongsToAnotherKeyring, .envelopeOfAnotherScope, .malformed, .costOutOfRange:
             "find out who can write to this directory, then restore the file from a backup; nothing was changed"
         case .rolledBack: "put the newest copy of the file back; nothing was changed"
+        case .sequenceLower(let sequence, _), .sequenceUnproven(let sequence):
+            "find a newer keyring or backup; otherwise --accept-sequence \(sequence) goes on with this one, and says what comes back to life"
+        case .storeUnverifiable:
+            "find a newer backup; otherwise read policy.yaml and say --accept-policy with its SHA-256 ('sha256sum policy.yaml')"
+        case .continuityBroken:
+            "open the store again if the root key was rotated twice meanwhile; otherwise find out who can write to the keyring"
         case .unsupportedVersion, .unsupportedFeature: "use a newer version of Strongroom"
         case .unlockFailed:
             "check the key file or passphrase; 'strongroom unlocker list' shows what this keyring accepts"

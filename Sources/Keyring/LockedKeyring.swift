@@ -136,14 +136,16 @@ public struct LockedKeyring: Sendable {
         throw KeyringError(.unlockFailed, path)
     }
 
-    /// Opens the root keys of one unlocker that are not open yet, and shows that they and the file are authentic.
+    /// Opens the root keys of one unlocker that are not held yet, and shows that they and the file are authentic.
+    ///
+    /// - Parameter held: the root keys of this keyring that are trusted already; none where it is opened for the first time.
     func rootKeys(
-        of unlocker: String, _ unlockerKey: SecretBox, known: [Int: SecretBox]
+        of unlocker: String, _ unlockerKey: SecretBox, known held: [Int: SecretBox]
     ) throws -> [Int: SecretBox] {
         let path = Self.path(in: directory)
         var rootKeys: [Int: SecretBox] = [:]
         for root in document.liveRootKeys {
-            if let box = known[root.version] {
+            if let box = held[root.version] {
                 rootKeys[root.version] = box
             } else if let recipient = root.recipients.first(where: { $0.unlocker == unlocker }) {
                 let opened = try unlockerKey.withSecret { privateKey in
@@ -161,24 +163,48 @@ public struct LockedKeyring: Sendable {
         let verified = try rootKey.withSecret { try file.verified(under: $0, format: KeyringDocument.format) }
         guard verified != nil else { throw KeyringError(.locked) }
         try checkEndorsements(by: rootKeys)
+        guard try isContinuous(rootKeys, with: held) else { throw KeyringError(.continuityBroken, path) }
         return rootKeys
+    }
+
+    /// Whether a chain of endorsements leads to each root key from one that is held: custody.md, rule 1. Between the live ones
+    /// the endorsements have been checked.
+    private func isContinuous(_ rootKeys: [Int: SecretBox], with held: [Int: SecretBox]) throws -> Bool {
+        if held.isEmpty || CustodyCheck.continuity.isSkipped { return true }
+        let live = document.liveRootKeys
+        if live.contains(where: { held[$0.version] != nil }) { return true }
+        // Every held one was destroyed meanwhile. The endorsement by the last of them is still there.
+        guard let lowest = live.first, let key = rootKeys[lowest.version],
+            let previous = document.rootKeys.map(\.version).filter({ $0 < lowest.version }).max(),
+            let endorser = held[previous]
+        else { return false }
+        return try isEndorsed(lowest, key, by: endorser, version: previous)
     }
 
     /// That each root key which is not destroyed is vouched for by the one before it.
     private func checkEndorsements(by rootKeys: [Int: SecretBox]) throws {
         let live = document.liveRootKeys
         for (previous, root) in zip(live, live.dropFirst()) {
-            let expected = try rootKeys[root.version]?.withSecret { new in
-                try rootKeys[previous.version]?.withSecret { old in
-                    try RootKeyEndorsement.make(
-                        of: new, version: root.version, by: old, previousVersion: previous.version, keyring: id)
-                }
+            guard let new = rootKeys[root.version], let old = rootKeys[previous.version] else {
+                throw KeyringError(.locked)
             }
-            guard let expected = expected ?? nil else { throw KeyringError(.locked) }
-            guard ConstantTime.areEqual(expected, Array(root.endorsement ?? Data())) else {
+            guard try isEndorsed(root, new, by: old, version: previous.version) else {
                 throw KeyringError(.forged(.keyring), Self.path(in: directory))
             }
         }
+    }
+
+    private func isEndorsed(
+        _ root: KeyringDocument.RootKey, _ new: SecretBox, by old: SecretBox, version: Int
+    ) throws -> Bool {
+        let expected = try new.withSecret { new in
+            try old.withSecret { old in
+                try RootKeyEndorsement.make(
+                    of: new, version: root.version, by: old, previousVersion: version, keyring: id)
+            }
+        }
+        guard let expected = expected ?? nil else { throw KeyringError(.locked) }
+        return ConstantTime.areEqual(expected, Array(root.endorsement ?? Data()))
     }
 
     static func checkLabel(_ label: String) throws(KeyringError) {

@@ -6,7 +6,7 @@ import DurableFiles
 import ErrorReporting
 import Foundation
 import Secrets
-import SystemPackage
+package import SystemPackage
 
 /// How far the envelopes are.
 package struct RewrapProgress: Sendable {
@@ -96,7 +96,11 @@ extension UnlockedKeyring {
     }
 
     /// Puts every envelope under the active root key that is not. One that cannot be read is reported and left as it is.
-    package func rewrapEnvelopes(progress: (RewrapProgress) -> Void = { _ in }) throws -> [RewrapFailure] {
+    ///
+    /// - Parameter skipped: databases whose envelopes stay as they are.
+    package func rewrapEnvelopes(
+        skipping skipped: Set<KeyScope> = [], progress: (RewrapProgress) -> Void = { _ in }
+    ) throws -> [RewrapFailure] {
         let directory = LockedKeyring.envelopesPath(in: directory)
         let total = try forEachScope { _ in }
         var failures: [RewrapFailure] = []
@@ -106,7 +110,7 @@ extension UnlockedKeyring {
             try withFileLock {
                 let root = try currentRootVersion()
                 var files: [(path: FilePath, bytes: [UInt8])] = []
-                for scope in scopes {
+                for scope in scopes where !skipped.contains(scope) {
                     do {
                         if let bytes = try rewrapped(scope, root) { files.append((path(of: scope), bytes)) }
                     } catch let error as any ReportableError {
@@ -137,8 +141,8 @@ extension UnlockedKeyring {
 
     /// The scopes that have an envelope, so many at once.
     @discardableResult
-    package func forEachScope(_ body: ([KeyScope]) throws -> Void) throws -> Int {
-        let reader = try DirectoryReader(LockedKeyring.envelopesPath(in: directory))
+    package func forEachScope(in other: FilePath? = nil, _ body: ([KeyScope]) throws -> Void) throws -> Int {
+        let reader = try DirectoryReader(LockedKeyring.envelopesPath(in: other ?? directory))
         var total = 0
         while true {
             let names = try reader.next(Self.batch)
@@ -159,8 +163,7 @@ extension UnlockedKeyring {
         for index in document.keys.indices where document.keys[index].dataKey != nil {
             try reseal(&document.keys[index], as: document.keys[index].state, envelope, root)
         }
-        document.sequence += 1
-        document.updated = DocumentCoding.now()
+        document.advance(keyringSequence: sequence)
         return try bytes(of: document, scope: scope, root: root)
     }
 }

@@ -2,6 +2,7 @@
 // over the tags".
 
 import CryptoPrimitives
+package import DurableFiles
 
 /// The root over the tags of a file's pages.
 package struct TagRoot: Sendable, Hashable, CustomStringConvertible {
@@ -11,6 +12,17 @@ package struct TagRoot: Sendable, Hashable, CustomStringConvertible {
     package init?(_ bytes: [UInt8]) {
         guard bytes.count == HashAlgorithm.sha256.length else { return nil }
         self.bytes = bytes
+    }
+
+    /// The root over the tags as they stand in a file, of which nothing is authenticated here.
+    package init(ofStoredTagsIn file: DataFile, layout: PageLayout) throws {
+        let pages = ParallelPages(try PageSource(file, pageSize: layout.size))
+        let parts = try pages.run(progress: nil) { next in
+            var leaves = TagLeaves()
+            while try next({ try leaves.add($0, layout: layout) }) {}
+            return leaves
+        }
+        self = try parts.reduce(into: TagLeaves()) { $0.merge($1) }.root(pageCount: pages.pageCount)
     }
 
     /// 64 hex digits.

@@ -7,6 +7,9 @@ package import DurableFiles
 
 /// What a scan of a WAL found.
 package struct WALScan: Sendable, Equatable {
+    /// As long is a WAL that holds no frame, in bytes.
+    package static let headerLength = WALHeader.length
+
     /// What is wrong with a WAL.
     package enum Damage: String, Sendable {
         /// The header is not one, although authentic frames follow it.

@@ -15,15 +15,15 @@ enum ConnectionExchange {
 
     /// Writes everything back into the main file and takes the connection out of WAL mode, which it can only be alone.
     ///
+    /// - Parameter willLeave: called when nothing is in the WAL any more. While there is none, none may be missed.
     /// - Throws: `StrongroomError.connectionsOpen` where it is not alone. The caller puts it back into WAL mode then.
-    static func leaveWAL(_ db: Database, of files: DatabaseFiles) throws {
+    static func leaveWAL(_ db: Database, willLeave: () throws -> Void) throws {
         let connection = try handle(db)
         sqlite3_busy_timeout(connection, CInt(patienceMilliseconds))
         defer { sqlite3_busy_timeout(connection, CInt(Engine.busyTimeoutMilliseconds)) }
         do {
             _ = try db.checkpoint(.truncate)
-            // While there is no WAL, none may be missed.
-            try files.markClosed()
+            try willLeave()
             let mode = try String.fetchOne(db, sql: "PRAGMA journal_mode = DELETE")
             guard mode == "delete" else { throw StrongroomError(.connectionsOpen) }
             // A journal in a file would be taken for that of whatever stands at this path when the program ends.

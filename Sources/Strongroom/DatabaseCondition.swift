@@ -25,6 +25,8 @@ public enum DatabaseCondition: Sendable, Hashable, Encodable {
     case walMissing
     /// The database was closed properly, and yet there is a WAL with changes beside it: of another time, or put there.
     case walUnexpected
+    /// The table in which Strongroom keeps its own numbers is gone, changed, or holds what it cannot.
+    case metadataDamaged
     /// There is no file, although there is a key for one.
     case missing
     /// Every key of the database has been destroyed.
@@ -52,6 +54,7 @@ public enum DatabaseCondition: Sendable, Hashable, Encodable {
         case .walDamaged: "wal_damaged"
         case .walMissing: "wal_missing"
         case .walUnexpected: "wal_unexpected"
+        case .metadataDamaged: "metadata_damaged"
         case .missing: "missing"
         case .shredded: "shredded"
         case .rolledBack: "rolled_back"
@@ -73,6 +76,8 @@ public enum DatabaseCondition: Sendable, Hashable, Encodable {
             "the database was not closed properly, and the file with its last changes (-wal) is not there any more"
         case .walUnexpected:
             "the database was closed properly, and yet a file with changes (-wal) stands beside it: of another time, or put there"
+        case .metadataDamaged:
+            "the table in which Strongroom keeps the database's epoch is gone or was changed; every page is authentic"
         case .missing: "the database file is missing, although there is a key for it"
         case .shredded: "every key of this database has been destroyed"
         case .rolledBack: "the database is older than the one that was last closed"
@@ -93,6 +98,7 @@ public enum DatabaseCondition: Sendable, Hashable, Encodable {
             "put the -wal file back if somebody moved it; otherwise 'strongroom repair --without-wal' goes on with what is there"
         case .walUnexpected:
             "find out where it comes from; then 'strongroom repair' with --without-wal, or with --with-wal, which lays it over the database"
+        case .metadataDamaged: "'strongroom repair' makes the table anew; no other row is touched"
         case .missing:
             "check that the disk is mounted; otherwise restore a snapshot: 'strongroom snapshot list' shows them"
         case .rolledBack: "put the newest copy of the file back"

@@ -50,7 +50,7 @@ struct DatabaseFiles: Sendable {
     /// there was none.
     func hasPendingWAL() throws -> Bool {
         guard try StrictFiles.exists(wal) else { return false }
-        return try DataFile(wal).length() > 0
+        return try DataFile(wal).length() > WALScan.headerLength
     }
 
     /// What the WAL of a database is like that nobody has open.

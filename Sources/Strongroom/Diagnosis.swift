@@ -43,11 +43,7 @@ struct Diagnosis: Sendable {
         let length = try file.length()
         // Only what the main file must hold by itself can be told while changes wait in the WAL.
         let isSettled = try !files.hasPendingWAL()
-        if try files.isMarkedOpen() {
-            if try !StrictFiles.exists(files.wal), files.scope != .global { return .walMissing }
-        } else if !isSettled {
-            return .walUnexpected
-        }
+        if let condition = try ofSession(under: key, isSettled: isSettled) { return condition }
         if !isSettled, try scanWAL(under: key).damage != nil { return .walDamaged }
         guard length >= key.pageFormat.size else { return .truncated }
         let header = try firstPageHeader(file, under: key)
@@ -59,6 +55,17 @@ struct Diagnosis: Sendable {
         guard length.isMultiple(of: key.pageFormat.size) else { return .truncated }
         if let pageCount = header.pageCount, length / key.pageFormat.size < pageCount { return .truncated }
         return .healthy
+    }
+
+    /// Whether the WAL is what the envelope says of the last session.
+    private func ofSession(under key: DataKeyInfo, isSettled: Bool) throws -> DatabaseCondition? {
+        if CustodyCheck.session.isSkipped { return nil }
+        return switch try files.session(envelope) {
+        case .open: try StrictFiles.exists(files.wal) ? nil : .walMissing
+        // A file system may bring back a WAL that was emptied just before a power loss; it changes nothing then.
+        case .closed: try isSettled || isWrittenBack(under: key) ? nil : .walUnexpected
+        case .exchanging: isSettled ? nil : .walUnexpected
+        }
     }
 
     /// The header names no key of this envelope. Is only the header damaged, is it somebody else's file, or nobody's?
@@ -75,18 +82,54 @@ struct Diagnosis: Sendable {
     /// What all pages together say, and, where each of them is whole, the epoch in them.
     func verdict(on scan: PageScan, under key: DataKeyInfo) throws -> DatabaseCondition {
         let condition = verdict(on: scan)
-        return try condition == .healthy && isOlder(under: key) ? .rolledBack : condition
+        return try condition == .healthy ? ofMetadata(under: key) : condition
     }
 
-    /// Whether the file is older than the one that was last closed. Only pages that are authentic are read, and nothing is written;
-    /// false where that cannot be told: changes wait in a WAL, or what is to be read is damaged.
-    func isOlder(under info: DataKeyInfo) throws -> Bool {
-        guard envelope.epoch > 0, try !files.hasPendingWAL() else { return false }
+    /// Whether the file is the one that was last closed, by what it says itself. Only pages that are authentic are read, and nothing is
+    /// written; `healthy` where it cannot be told: changes wait in a WAL, or what is to be read is damaged.
+    ///
+    /// - Throws: `KeyringError` with `.rolledBack(.envelope)` where the envelope is the older one.
+    func ofMetadata(under info: DataKeyInfo) throws -> DatabaseCondition {
+        let session = try files.session(envelope)
+        // The main file of a database that was closed holds everything.
+        guard try session == .closed || !files.hasPendingWAL() else { return .healthy }
+        switch try storedEpoch(under: info) {
+        case .unreadable: return .healthy
+        case .none: return .metadataDamaged
+        case .some(let epoch):
+            do {
+                _ = try files.judge(epoch: epoch, of: envelope, wasOpen: session != .closed)
+                return .healthy
+            } catch let error as StrongroomError {
+                guard case .database(let condition) = error.reason else { throw error }
+                return condition
+            }
+        }
+    }
+
+    /// The epoch that the main file holds; nil where it cannot be read.
+    func epochOfMainFile() throws -> Int? {
+        guard let info = try files.keyInForce(envelope), case .some(let epoch) = try storedEpoch(under: info) else {
+            return nil
+        }
+        return epoch
+    }
+
+    private enum StoredEpoch {
+        case some(Int)
+        /// The table that should hold it is not as it was made.
+        case none
+        /// Pages that it takes to read it are damaged.
+        case unreadable
+    }
+
+    private func storedEpoch(under info: DataKeyInfo) throws -> StoredEpoch {
         let key = try keyring.dataKey(generation: info.generation, of: envelope)
         defer { key.secret.wipe() }
-        let sealed = try? SealedDatabase(DataFile(files.main), key: key.makePageKey(), authenticating: true)
-        guard let sealed, let epoch = try? Bookkeeping.epoch(sealed.connection.handle) else { return false }
-        return epoch < envelope.epoch
+        do {
+            let sealed = try SealedDatabase(DataFile(files.main), key: key.makePageKey(), authenticating: true)
+            return try Bookkeeping.epoch(sealed.connection.handle).map { .some($0) } ?? .none
+        } catch is StrongroomError { return .unreadable }
     }
 
     private func verdict(on scan: PageScan) -> DatabaseCondition {
@@ -123,4 +166,7 @@ struct Diagnosis: Sendable {
         let key = try keyring.dataKey(generation: info.generation, of: envelope)
         return try WALScan(of: DataFile(files.wal), with: key.makePageAuthenticator())
     }
+
+    /// Whether the main file has every page as the WAL has it, so that the WAL changes nothing.
+    func isWrittenBack(under info: DataKeyInfo) throws -> Bool { false }
 }

@@ -123,6 +123,18 @@ public struct Diagnostics: Sendable, Hashable, Encodable {
         }
     }
 
+    /// An older keyring that was accepted.
+    public struct AcceptedOlderState: Sendable, Hashable, Encodable {
+        /// When.
+        public let date: Date
+        /// The sequence that was accepted.
+        public let sequence: Int
+        /// The highest sequence that had been seen; 0 where that could not be told.
+        public let newestSequenceSeen: Int
+        /// How many unlockers, root keys, data keys and profiles came back to life, or cannot be told from such.
+        public let unlockers, rootKeys, dataKeys, profiles: Int
+    }
+
     /// The store's keys and policy.
     public struct Posture: Sendable, Hashable, Encodable {
         /// The policy that the store is pinned to.
@@ -143,6 +155,8 @@ public struct Diagnostics: Sendable, Hashable, Encodable {
         public let profiles: Int?
         /// Directories of profiles that are not registered, left by something that was interrupted.
         public let unregisteredProfiles: Int?
+        /// Older keyrings that were accepted and not acknowledged; nil where the global database cannot be read.
+        public let acceptedOlderStates: [AcceptedOlderState]?
     }
 
     /// The SQL engine of this process.
@@ -154,6 +168,8 @@ public struct Diagnostics: Sendable, Hashable, Encodable {
     /// The store's keys and policy.
     public let posture: Posture
 
-    /// Whether anything is wrong with a database.
-    public var hasFindings: Bool { global.hasFindings || profile?.hasFindings ?? false }
+    /// Whether anything is wrong with a database, or an older keyring was accepted and not acknowledged.
+    public var hasFindings: Bool {
+        global.hasFindings || profile?.hasFindings ?? false || !(posture.acceptedOlderStates ?? []).isEmpty
+    }
 }

@@ -51,7 +51,16 @@ extension Store {
                 profiles: registered?.count,
                 unregisteredProfiles: registered.flatMap { known in
                     directories.map { $0.filter { !known.contains($0) }.count }
-                }))
+                }, acceptedOlderStates: (try? olderStates()).map { $0.map(Diagnostics.AcceptedOlderState.init) }))
+    }
+}
+
+extension Diagnostics.AcceptedOlderState {
+    fileprivate init(_ state: OlderState) {
+        self.init(
+            date: state.date, sequence: state.sequence, newestSequenceSeen: state.newestSequenceSeen,
+            unlockers: state.unlockers.count, rootKeys: state.rootKeys.count, dataKeys: state.dataKeys.count,
+            profiles: state.profiles.count)
     }
 }
 

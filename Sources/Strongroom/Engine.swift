@@ -34,13 +34,22 @@ enum Engine {
         configuration(keys: ConnectionKey(key), policy: policy, readonly: readonly)
     }
 
+    /// The configuration of a database whose policy is not known.
+    static func configuration(key: DataKey, cacheMebibytes: Int, readonly: Bool) -> Configuration {
+        configuration(keys: ConnectionKey(key), cacheMebibytes: cacheMebibytes, readonly: readonly)
+    }
+
     /// The configuration of a database whose key may change while it is open: each new connection takes the one in force.
     static func configuration(keys: ConnectionKey, policy: KeyPolicy, readonly: Bool = false) -> Configuration {
+        configuration(keys: keys, cacheMebibytes: policy.cacheMebibytes, readonly: readonly)
+    }
+
+    private static func configuration(keys: ConnectionKey, cacheMebibytes: Int, readonly: Bool) -> Configuration {
         var configuration = Configuration()
         configuration.readonly = readonly
         configuration.foreignKeysEnabled = true
         configuration.busyMode = .timeout(Double(busyTimeoutMilliseconds) / 1000)
-        let cacheKibibytes = policy.cacheMebibytes * 1024
+        let cacheKibibytes = cacheMebibytes * 1024
         configuration.prepareDatabase { db in
             try prepare(db, key: keys.current, cacheKibibytes: cacheKibibytes)
         }

@@ -21,21 +21,9 @@ public struct KeyringBackupReport: Sendable, Codable {
     public let unusable: [FailedDatabase]
 }
 
-/// What bringing a keyring back from a backup did.
-public struct KeyringRestoreReport: Sendable, Codable {
-    /// Whether the file with the unlockers and root keys came from the backup; otherwise the one that was there opened, and was no
-    /// older.
-    public let isKeyringReplaced: Bool
-    /// `global` and ids of profiles whose envelope came from the backup; the others were there and could be used.
-    public let envelopesReplaced: [String]
-    /// Databases whose epoch the envelope did not know: they were changed after the backup was made.
-    public let epochsBroughtUpToDate: [String]
-    /// What could not be brought back.
-    public let failed: [FailedDatabase]
-}
-
 extension Store {
-    /// Copies the keyring's sealed files into a new directory: nothing in it opens without an unlocker.
+    /// Copies the keyring's sealed files into a new directory, with the store's own file and its policy, which are public: nothing in
+    /// it opens without an unlocker.
     ///
     /// - Parameters:
     ///   - target: it must not exist.
@@ -50,160 +38,27 @@ extension Store {
             var envelopes = try self.keyring.forEachScope { _ in }
             var unusable: [FailedDatabase] = []
             if !isDryRun {
-                let copied = try self.keyring.copySealedFiles(to: target)
+                let copied = try self.keyring.copySealedFiles(to: target, with: self.verifiedStoreFiles())
                 envelopes = copied.envelopes
                 unusable = copied.unusable.map { .init(scope: $0.scope.description, code: $0.code) }
                 let sequence = self.keyring.sequence
-                try self.withGlobal {
-                    try $0.write { try ProfileRegistry.setLastBackup(Date(), sequence: sequence, $0) }
-                }
+                try self.writeGlobal { try ProfileRegistry.setLastBackup(Date(), sequence: sequence, $0) }
             }
             return KeyringBackupReport(
                 keyringId: self.keyring.id, sequence: self.keyring.sequence, envelopes: envelopes, unusable: unusable)
         }
     }
 
-    /// Brings a keyring back that is lost, damaged or has lost envelopes. What is there and can be used stays; what takes its
-    /// place is moved aside, not deleted.
-    ///
-    /// - Parameters:
-    ///   - directory: the store.
-    ///   - keyring: where its keys are, or were; inside the store unless another place is named.
-    ///   - backup: a directory that ``backUpKeyring(to:isDryRun:)`` made.
-    ///   - secret: an unlocker that the backup knows.
-    ///   - isDryRun: whether to say only what would come from the backup.
-    /// - Throws: `KeyringError` where the secret does not open the backup, or it is of another store.
-    public static func restoreKeyring(
-        of directory: FilePath, keyring keyringDirectory: FilePath? = nil, from backup: FilePath,
-        with secret: UnlockSecret, isDryRun: Bool = false
-    ) async throws -> KeyringRestoreReport {
-        try await BlockingWork.run {
-            let target = keyringDirectory ?? defaultKeyringDirectory(of: directory)
-            let kept = try LockedKeyring(in: backup).unlock(with: secret)
-            defer { kept.lock() }
-            let document = try StoreDocument(unverifiedFrom: documentPath(in: directory))
-            guard document.keyringId == kept.id else { throw KeyringError(.belongsToAnotherKeyring(.backup), backup) }
-            let isReplaced = try !isUsable(target, insteadOf: kept, with: secret)
-            if isDryRun {
-                let inForce = try isReplaced ? kept : LockedKeyring(in: target).unlock(with: secret)
-                var replaced: [String] = []
-                try kept.forEachScope { scopes in
-                    for scope in scopes where (try? inForce.envelope(for: scope, in: target)) == nil {
-                        replaced.append(scope.description)
-                    }
-                }
-                return KeyringRestoreReport(
-                    isKeyringReplaced: isReplaced, envelopesReplaced: replaced, epochsBroughtUpToDate: [], failed: [])
-            }
-            if isReplaced {
-                try setAside(target.appending("keyring.json"))
-                try LockedKeyring.install(kept, in: target)
-            }
-            let keyring = try LockedKeyring(in: target).unlock(with: secret)
-            defer { keyring.lock() }
-            let rotation = try keyring.beginRotation()
-            defer { rotation.release() }
-            var restoring = KeyringRestoration(directory: directory, keyring: keyring, backup: kept)
-            try restoring.bringBackEnvelopes()
-            try restoring.renewStoreDocument(document)
-            rotation.release()
-            let store = try openWithoutGlobal(at: directory, keyring: keyringDirectory, with: secret)
-            defer { try? store.lock() }
-            try restoring.bringEpochsUpToDate(in: store)
-            return KeyringRestoreReport(
-                isKeyringReplaced: isReplaced, envelopesReplaced: restoring.envelopesReplaced,
-                epochsBroughtUpToDate: restoring.epochsBroughtUpToDate, failed: restoring.failed)
+    /// `store.json` and `policy.yaml`, as they are after both were verified.
+    private func verifiedStoreFiles() throws -> [(name: String, bytes: [UInt8])] {
+        let path = Self.documentPath(in: directory)
+        let document = try keyring.read(StoreDocument.self, from: path)
+        let policy = try StrictFiles.read(Self.policyPath(in: directory), limit: KeyPolicy.maximumFileBytes)
+        guard try KeyPolicy.digest(of: policy) == document.policy.digest else {
+            throw StrongroomError(.policyChanged, Self.policyPath(in: directory))
         }
-    }
-
-    /// Whether the keyring that is there opens, and is no older than the backup.
-    private static func isUsable(
-        _ directory: FilePath, insteadOf backup: UnlockedKeyring, with secret: UnlockSecret
-    ) throws -> Bool {
-        do {
-            let keyring = try LockedKeyring(in: directory).unlock(with: secret)
-            defer { keyring.lock() }
-            guard keyring.id == backup.id else { throw KeyringError(.belongsToAnotherKeyring(.keyring), directory) }
-            return keyring.sequence >= backup.sequence
-        } catch let error as KeyringError {
-            // A keyring that is whole and has another unlocker is not to be replaced by an older one.
-            if error.reason == .unlockFailed || error.reason == .belongsToAnotherKeyring(.keyring) { throw error }
-            return false
-        }
-    }
-
-    fileprivate static func setAside(_ path: FilePath) throws {
-        guard try StrictFiles.exists(path) else { return }
-        try DurableFiles.rename(path, to: FilePath("\(path).\(Timestamp.text(Date())).replaced"))
-        try DurableFiles.syncDirectory(DurableFiles.parent(of: path))
-    }
-}
-
-/// One restoration of a keyring.
-private struct KeyringRestoration {
-    let directory: FilePath
-    let keyring: UnlockedKeyring
-    let backup: UnlockedKeyring
-    var envelopesReplaced: [String] = []
-    var epochsBroughtUpToDate: [String] = []
-    var failed: [FailedDatabase] = []
-
-    mutating func bringBackEnvelopes() throws {
-        var scopes: [KeyScope] = []
-        try backup.forEachScope { scopes += $0 }
-        for scope in scopes where (try? keyring.envelope(for: scope)) == nil {
-            do {
-                let envelope = try backup.envelope(for: scope)
-                try Store.setAside(keyring.directory.appending("envelopes").appending("\(scope).json"))
-                try keyring.adopt(envelope, from: backup)
-                envelopesReplaced.append(scope.description)
-            } catch let error as any ReportableError {
-                failed.append(.init(scope: scope.description, code: error.code))
-            }
-        }
-    }
-
-    /// It may have been written under a root key that the backup does not know. What it says is public, and its policy is
-    /// compared with policy.yaml whenever the store is opened.
-    func renewStoreDocument(_ document: StoreDocument) throws {
-        let path = directory.appending("store.json")
-        if (try? keyring.read(StoreDocument.self, from: path)) == nil { try keyring.write(document, to: path) }
-    }
-
-    mutating func bringEpochsUpToDate(in store: Store) throws {
-        for scope in try store.snapshotScopes() {
-            do {
-                let envelope = try store.keyring.envelope(for: scope)
-                guard let epoch = try store.epochOnDisk(of: envelope), epoch > envelope.epoch + 1 else { continue }
-                try store.keyring.setEpoch(epoch, of: envelope)
-                epochsBroughtUpToDate.append(scope.description)
-            } catch let error as any ReportableError {
-                failed.append(.init(scope: scope.description, code: error.code))
-            }
-        }
-        let seen = try? store.withGlobal { try $0.read { try ProfileRegistry.keyringSequence($0) } }
-        guard let seen else { return }
-        try store.keyring.raiseSequence(above: seen)
-        try store.noteKeyringSequence(seen: seen)
-    }
-}
-
-extension Store {
-    /// What a database says of its own epoch, read so that nothing is changed; nil where there is no such database.
-    func epochOnDisk(of envelope: Envelope) throws -> Int? {
-        let files = DatabaseFiles(envelope.scope, in: directory)
-        guard try StrictFiles.exists(files.main), let inForce = try files.keyInForce(envelope) else { return nil }
-        let condition = try Diagnosis(files: files, envelope: envelope, keyring: keyring).ofFirstPage()
-        guard condition == .healthy else { throw StrongroomError(.database(condition), files.main) }
-        let key = try keyring.dataKey(generation: inForce.generation, of: envelope)
-        defer { key.secret.wipe() }
-        let lock = try self.lock(files)
-        defer { lock.release() }
-        return try StrongroomError.wrapping(.open, files.main) {
-            let queue = try DatabaseQueue(
-                path: files.main.string, configuration: Engine.configuration(key: key, policy: policy, readonly: true))
-            defer { try? queue.close() }
-            return try queue.read { try Bookkeeping.epoch($0) }
-        }
+        return [
+            ("store.json", try StrictFiles.read(path, limit: StoreDocument.maximumBytes)), ("policy.yaml", policy),
+        ]
     }
 }

@@ -28,6 +28,7 @@ extension OpenDatabase {
         let pending = Array(migrations.steps.dropFirst(history.applied.count))
         guard let next = pending.first, let last = pending.last else { return }
         if hasContent { try takeSnapshot(before: next.name, of: store) }
+        try beginSession()
         do {
             try apply(pending, upTo: last.name, isFirst: history.applied.isEmpty)
         } catch {

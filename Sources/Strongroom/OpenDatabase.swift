@@ -36,16 +36,17 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
     ///
     /// - Parameters:
     ///   - isNew: whether the file is to be made; otherwise a missing file is damage, not a new database.
+    ///   - isWritten: whether it is going to be written to. Where it may turn out later, ``beginSession()`` comes before the first write.
     ///   - makeWriter: opens GRDB's queue or pool.
     init(
         _ files: DatabaseFiles, lock: FileLock, keyring: UnlockedKeyring, policy: KeyPolicy, isNew: Bool = false,
-        makeWriter: (String, Configuration) throws -> Writer
+        isWritten: Bool = true, makeWriter: (String, Configuration) throws -> Writer
     ) throws {
         self.files = files
         self.lock = lock
         self.keyring = keyring
         self.policy = policy
-        let envelope = try files.finishRestore(keyring.envelope(for: files.scope), keyring)
+        var envelope = try files.finishRestore(keyring.envelope(for: files.scope), keyring)
         let diagnosis = Diagnosis(files: files, envelope: envelope, keyring: keyring)
         if !isNew {
             let condition = try diagnosis.ofFirstPage()
@@ -55,36 +56,53 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
             throw StrongroomError(.database(envelope.withoutKey), files.main)
         }
         // Before SQLite writes to it.
-        if !isNew, try diagnosis.isOlder(under: inForce) { throw StrongroomError(.database(.rolledBack), files.main) }
-        let wasMarked = try files.isMarkedOpen()
-        let endedInMidWrite = try wasMarked || files.hasPendingWAL()
+        if !isNew {
+            let condition = try diagnosis.ofMetadata(under: inForce)
+            guard condition == .healthy else { throw StrongroomError(.database(condition), files.main) }
+        }
+        let wasOpen = try files.session(envelope) != .closed
+        let hasPendingWAL = try files.hasPendingWAL()
+        let endedInMidWrite = wasOpen || hasPendingWAL
         let key = try keyring.dataKey(generation: inForce.generation, of: envelope)
         keys = ConnectionKey(key)
         do {
-            // Made here, because SQLite would make it readable for others; it gives its other files the same mode.
-            if isNew { try DurableFiles.createEmpty(files.main) } else { try files.markOpen() }
+            if isNew {
+                // Made here, because SQLite would make it readable for others; it gives its other files the same mode.
+                try DurableFiles.createEmpty(files.main)
+            } else if isWritten || endedInMidWrite {
+                envelope = try files.beginSession(envelope, keyring)
+            }
             writer = try makeWriter(files.main.string, Engine.configuration(keys: keys, policy: policy))
         } catch {
             key.secret.wipe()
-            files.settleMark(wasMarked: wasMarked)
+            if envelope.session == .open { files.settleSession(envelope, wasOpen: wasOpen, keyring) }
             throw try Self.explain(error, .open, diagnosis, files)
         }
         do {
-            let current = try Self.prepare(writer, files, key, isNew: isNew, envelope: envelope, keyring: keyring)
-            self.envelope = Mutex(current)
+            envelope = try Self.prepare(
+                writer, files, key, isNew: isNew, wasOpen: wasOpen, envelope: envelope, keyring: keyring)
+            self.envelope = Mutex(envelope)
             try Self.checkPages(writer, files, policy: policy, endedInMidWrite: endedInMidWrite, diagnosis: diagnosis)
             versionWhenOpened =
                 endedInMidWrite ? nil : try writer.writeWithoutTransaction { try Engine.dataVersion($0) }
         } catch {
             try? writer.close()
             key.secret.wipe()
-            files.settleMark(wasMarked: wasMarked)
+            if envelope.session == .open { files.settleSession(envelope, wasOpen: wasOpen, keyring) }
             throw try Self.explain(error, .open, diagnosis, files)
         }
     }
 
-    /// Writes back what is in the WAL, notes the new epoch if anything changed, closes every connection, wipes the key
-    /// and lets the lock go. Does nothing the second time.
+    /// Says in the envelope that the database is in use, where that was not said when it was opened. Called before the first write.
+    func beginSession() throws {
+        try envelope.withLock { envelope in
+            guard envelope.session != .open else { return }
+            envelope = try files.beginSession(envelope, keyring)
+        }
+    }
+
+    /// Writes back what is in the WAL, notes the new epoch if anything changed, closes every connection, says in the envelope that
+    /// it is closed, wipes the key and lets the lock go. Does nothing the second time.
     ///
     /// - Throws: `StrongroomError` or `KeyringError` where something could not be written; the database is closed all
     ///   the same, and what was acknowledged is on disk.
@@ -98,36 +116,36 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
         guard isFirst else { return }
         holds.wait()
         let copying = waitForCopies()
+        let envelope = envelope.withLock { $0 }
+        var isEnded = false
         defer {
             copying?.release()
             try? writer.close()
             keys.current.secret.wipe()
-            files.settleMark(wasMarked: false)
+            // Where it is not known how far this came, it was not closed properly.
+            if !isEnded, envelope.session == .open { try? files.makeWAL() }
             if !keepingLock { lock.release() }
         }
         try StrongroomError.wrapping(.close, files.main) {
             let exchange = exchange.withLock { $0 }
             // Everything acknowledged is in the file already, which the next one to open brings up to date.
             guard exchange != .incomplete else { return }
-            let envelope = envelope.withLock { $0 }
-            let isChanged = try writer.writeWithoutTransaction { db in
+            let epoch = try writer.writeWithoutTransaction { db in
                 let isChanged = try exchange == .done || Engine.dataVersion(db) != versionWhenOpened
-                if isChanged {
-                    try db.inTransaction {
-                        try Bookkeeping.setEpoch(envelope.epoch + 1, db)
-                        return .commit
-                    }
-                }
+                let epoch = isChanged ? envelope.epoch + 1 : envelope.epoch
+                if isChanged { try Bookkeeping.setEpochSurely(epoch, db) }
                 _ = try db.checkpoint(.truncate)
                 // Whoever still writes, in another thread, is told that it is over, and not that it was done.
                 try db.execute(sql: "PRAGMA query_only = 1")
-                try files.markClosed()
-                return isChanged
+                return epoch
             }
             // GRDB closes its writer first, and a connection that only reads cannot remove the WAL when it is the last.
             (writer as? DatabasePool)?.invalidateReadOnlyConnections()
             try writer.close()
-            if isChanged { try keyring.setEpoch(envelope.epoch + 1, of: envelope) }
+            if epoch != envelope.epoch || envelope.session == .open {
+                _ = try files.endSession(epoch: epoch, envelope, keyring)
+            }
+            isEnded = true
         }
     }
 
@@ -171,6 +189,11 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
         (envelope.withLock { $0 }, keys.current)
     }
 
+    /// Says in the envelope what a rotation is about to do.
+    func note(session: Session) throws {
+        try envelope.withLock { $0 = try keyring.note(session: session, in: $0) }
+    }
+
     /// Notes the envelope as a rotation has left it.
     func note(_ current: Envelope) { envelope.withLock { $0 = current } }
 
@@ -191,7 +214,7 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
     ///
     /// - Returns: the envelope as it is then.
     private static func prepare(
-        _ writer: Writer, _ files: DatabaseFiles, _ key: DataKey, isNew: Bool, envelope: Envelope,
+        _ writer: Writer, _ files: DatabaseFiles, _ key: DataKey, isNew: Bool, wasOpen: Bool, envelope: Envelope,
         keyring: UnlockedKeyring
     ) throws -> Envelope {
         try writer.writeWithoutTransaction { try Engine.settle($0) }
@@ -208,12 +231,8 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
         // Not by a reader: where this is as far as it gets, the connection that closes last must be one that may write back
         // and remove the WAL.
         let epoch = try writer.writeWithoutTransaction { try Bookkeeping.epoch($0) }
-        switch epoch - envelope.epoch {
-        case 0: break
-        // The last close ended between the database and its envelope: the envelope is brought up to date.
-        case 1: envelope = try keyring.setEpoch(epoch, of: envelope)
-        case ..<0: throw StrongroomError(.database(.rolledBack), files.main)
-        default: throw KeyringError(.rolledBack(.envelope))
+        if try files.judge(epoch: epoch, of: envelope, wasOpen: wasOpen) == .ahead {
+            envelope = try keyring.note(epoch: epoch, in: envelope)
         }
         // A rotation ended between the exchange of the file and its last step. The exchange must be durable before that.
         if key.info.state == .pending {
@@ -272,35 +291,5 @@ extension StrongroomError {
         } catch let error as DatabaseError {
             throw StrongroomError(error, stage, place)
         }
-    }
-}
-
-/// What Strongroom keeps inside each database: one small table.
-enum Bookkeeping {
-    static let table = "_strongroom"
-    private static let epochName = "epoch"
-
-    static func create(_ db: Database) throws {
-        try db.execute(
-            sql: "CREATE TABLE \(table) (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID")
-        try set(epochName, to: 0, db)
-    }
-
-    static func epoch(_ db: Database) throws -> Int { try value(epochName, db) ?? 0 }
-    static func setEpoch(_ epoch: Int, _ db: Database) throws { try set(epochName, to: epoch, db) }
-
-    /// The epoch, read past GRDB.
-    static func epoch(_ connection: OpaquePointer) throws -> Int? {
-        try RawSQL.integer("SELECT value FROM \(table) WHERE name = '\(epochName)'", on: connection).map { Int($0) }
-    }
-
-    static func value(_ name: String, _ db: Database) throws -> Int? {
-        try Int.fetchOne(db, sql: "SELECT value FROM \(table) WHERE name = ?", arguments: [name])
-    }
-
-    static func set(_ name: String, to value: Int, _ db: Database) throws {
-        try db.execute(
-            sql: "INSERT INTO \(table) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            arguments: [name, value])
     }
 }

@@ -44,7 +44,7 @@ public final class Profile: Sendable {
 extension Store {
     /// The profiles of the store, by name.
     public func profiles() throws -> [ProfileInfo] {
-        try withGlobal { try $0.read { try ProfileRegistry.all($0) } }
+        try readGlobal { try ProfileRegistry.all($0) }
     }
 
     /// The profile with this id or name.
@@ -52,12 +52,10 @@ extension Store {
     /// - Parameter text: an id, `prof_` and 16 base32 digits; or a name, without regard to case.
     /// - Throws: `StrongroomError.profileNotFound`.
     public func profile(_ text: String) throws -> ProfileInfo {
-        let found = try withGlobal { queue in
-            try queue.read { db in
-                if let id = ProfileID(text) { return try ProfileRegistry.find(id, db) }
-                guard let name = try? ProfileName(text) else { return nil }
-                return try ProfileRegistry.find(name, db)
-            }
+        let found: ProfileInfo? = try readGlobal { db in
+            if let id = ProfileID(text) { return try ProfileRegistry.find(id, db) }
+            guard let name = try? ProfileName(text) else { return nil }
+            return try ProfileRegistry.find(name, db)
         }
         guard let found else { throw StrongroomError(.profileNotFound) }
         return found
@@ -78,7 +76,7 @@ extension Store {
     @discardableResult
     public func renameProfile(_ id: ProfileID, to name: String) throws -> ProfileInfo {
         let name = try ProfileName(name)
-        return try withGlobal { try $0.write { try ProfileRegistry.rename(id, to: name, $0) } }
+        return try writeGlobal { try ProfileRegistry.rename(id, to: name, $0) }
     }
 
     /// Makes a profile, lets `fill` put something into its database, and registers it last.
@@ -107,7 +105,7 @@ extension Store {
     ) throws -> (info: ProfileInfo, filling: Filling) {
         let name = try ProfileName(name)
         try requireUnlocked()
-        let isTaken = try withGlobal { try $0.read { try ProfileRegistry.find(name, $0) != nil } }
+        let isTaken = try readGlobal { try ProfileRegistry.find(name, $0) != nil }
         guard !isTaken else { throw StrongroomError(.profileExists) }
 
         let id = try ProfileID.random()
@@ -121,13 +119,13 @@ extension Store {
             let lock = try FileLock(files.lock)
             defer { lock.release() }
             let filling = try makeDatabase(files, lock)
-            try withGlobal { try $0.write { try ProfileRegistry.add(info, name: name, $0) } }
+            try writeGlobal { try ProfileRegistry.add(info, name: name, $0) }
             logger.debug("profile_created", metadata: ["profile": "\(id)"])
             return (info, filling)
         } catch {
             // Whether a commit that failed took place is for the registry to say. Only what it surely does not know was
             // never acknowledged, and may go.
-            guard let isUnknown = try? withGlobal({ try $0.read { try ProfileRegistry.find(id, $0) == nil } }),
+            guard let isUnknown = try? readGlobal({ try ProfileRegistry.find(id, $0) == nil }),
                 isUnknown
             else {
                 throw error

@@ -33,7 +33,13 @@ enum ProfileRegistry {
         }
     }
 
-    static func keyringSequence(_ db: Database) throws -> Int { try Bookkeeping.value(sequenceName, db) ?? 0 }
+    /// - Throws: `StrongroomError` with `.metadataDamaged` where it is not there: it was written when the store was made.
+    static func keyringSequence(_ db: Database) throws -> Int {
+        guard let sequence = try Bookkeeping.value(sequenceName, db) else {
+            throw StrongroomError(.database(.metadataDamaged))
+        }
+        return sequence
+    }
     static func setKeyringSequence(_ sequence: Int, _ db: Database) throws {
         try Bookkeeping.set(sequenceName, to: sequence, db)
     }
@@ -91,7 +97,10 @@ enum ProfileRegistry {
     }
 
     private static func info(_ row: Row) -> ProfileInfo? {
-        guard let id = ProfileID(row["id"] as String) else { return nil }
-        return ProfileInfo(id: id, name: row["name"], created: Date(timeIntervalSince1970: row["created"]))
+        // An app may write to this table as to any other.
+        guard let id = String.fromDatabaseValue(row["id"]).flatMap({ ProfileID($0) }),
+            let name = String.fromDatabaseValue(row["name"]), let created = Int.fromDatabaseValue(row["created"])
+        else { return nil }
+        return ProfileInfo(id: id, name: name, created: Date(timeIntervalSince1970: Double(created)))
     }
 }

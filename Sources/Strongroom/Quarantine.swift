@@ -15,6 +15,8 @@ public struct Quarantine: Sendable, Hashable {
         case repair
         /// A WAL was moved away.
         case wal
+        /// A journal that is not to be acted on was moved away.
+        case journal
     }
 
     /// What put it there.

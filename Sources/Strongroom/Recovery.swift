@@ -27,7 +27,7 @@ struct Recovery {
         var plan = RecoveryPlan(files.scope, condition, condition == .healthy ? .none : .refuse)
         guard condition.isProvenDamage, let active = try files.keyInForce(envelope) else { return (plan, .nothing) }
         let list = try store.snapshotDirectory(of: files.scope).list().snapshots
-        let isClosed = try !files.hasPendingWAL() && !files.isMarkedOpen()
+        let isClosed = try !files.hasPendingWAL() && files.session(envelope) == .closed
         let wal = try soundWAL(under: active)
         if let wal {
             // A WAL that is another database's says nothing about this one; what was in its own is not known.
@@ -61,9 +61,9 @@ struct Recovery {
                 try key.authenticate(SealedPage(page, number: 1)).map { try key.header(of: $0).schemaCookie }
             }
         }
-        // GRDB changes the schema to and fro each time it opens a pool, so that a later opening shows in page 1.
+        // A database whose schema is newer than that of the WAL was changed since.
         let earlier = try schema(before) ?? 0
-        guard let later = try schema(after), before == after || later > earlier else { return nil }
+        guard let later = try schema(after), before == after || later >= earlier else { return nil }
         return (source, active)
     }
 

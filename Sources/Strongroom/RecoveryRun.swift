@@ -123,9 +123,8 @@ extension Store {
         try DurableFiles.syncDirectory(files.directory)
         try files.putInForce(
             RestoreJournal(
-                scope: files.scope.description, snapshotId: nil, condition: condition.name,
-                quarantine: quarantine.name, started: quarantine.date, epoch: epoch,
-                firstPage: try RestoreJournal.firstPageDigest(of: files.restoring, pageSize: layout.size)),
+                files, on: envelope, snapshotId: nil, condition: condition, into: quarantine, epoch: epoch,
+                format: info.pageFormat),
             envelope, keyring)
         return true
     }

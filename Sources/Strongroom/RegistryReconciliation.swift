@@ -4,6 +4,7 @@
 import DurableFiles
 import Foundation
 import GRDB
+import Keyring
 
 /// What was done so that registry and disk agree.
 struct RegistryReconciliation: Sendable {
@@ -13,27 +14,58 @@ struct RegistryReconciliation: Sendable {
     var missing: [ProfileID] = []
 }
 
-extension Store {
-    /// What the registry that is in force says, as far as it can be read: it may be why there is a restore. It is opened so
-    /// that it is not changed. The caller holds the lock.
-    func liveRegistry() -> [ProfileInfo] {
-        let files = DatabaseFiles(.global, in: directory)
-        guard let envelope = try? keyring.envelope(for: .global), let active = try? files.keyInForce(envelope),
-            let key = try? keyring.dataKey(generation: active.generation, of: envelope),
-            (try? StrictFiles.exists(files.main)) == true,
+/// What the registry that is in force says, as far as it can be read.
+struct LiveRegistry {
+    var profiles: [ProfileInfo] = []
+    /// The highest sequence of the keyring that it has seen.
+    var keyringSequence: Int?
+    /// The lowest sequence that each envelope may have.
+    var envelopeSequences: [KeyScope: Int] = [:]
+    /// Older keyrings that were accepted.
+    var olderStates: [OlderState] = []
+
+    init() {}
+
+    /// Reads it, as far as it can be read. Nothing is written.
+    init(of files: DatabaseFiles, _ envelope: Envelope, _ keyring: UnlockedKeyring) {
+        guard let active = try? files.keyInForce(envelope), (try? StrictFiles.exists(files.main)) == true,
+            let key = try? keyring.dataKey(generation: active.generation, of: envelope)
+        else { return }
+        defer { key.secret.wipe() }
+        guard
             let queue = try? DatabaseQueue(
-                path: files.main.string, configuration: Engine.configuration(key: key, policy: policy, readonly: true))
-        else { return [] }
-        defer {
-            try? queue.close()
-            key.secret.wipe()
+                path: files.main.string, configuration: Engine.configuration(key: key, cacheMebibytes: 1, readonly: true))
+        else { return }
+        defer { try? queue.close() }
+        try? queue.read { db in
+            // Each for itself: what of it can be read is as good as before.
+            profiles = (try? ProfileRegistry.all(db)) ?? []
+            keyringSequence = try? ProfileRegistry.keyringSequence(db)
+            envelopeSequences = (try? ProfileRegistry.envelopeSequences(db)) ?? [:]
+            olderStates = (try? ProfileRegistry.allOlderStates(db)) ?? []
         }
-        return (try? queue.read { try ProfileRegistry.all($0) }) ?? []
+    }
+}
+
+extension Store {
+    /// What the registry that is in force says: it may be why there is a restore. It is opened so that it is not changed. The caller
+    /// holds the lock.
+    func liveRegistry() -> LiveRegistry {
+        guard let envelope = try? keyring.envelope(for: .global) else { return LiveRegistry() }
+        return LiveRegistry(of: DatabaseFiles(.global, in: directory), envelope, keyring)
     }
 
     /// Makes the restored registry `db` know every profile that is on disk with a key.
-    func reconcile(with known: [ProfileInfo], _ db: Database) throws -> RegistryReconciliation {
-        try ProfileRegistry.setKeyringSequence(keyring.sequence, db)
+    ///
+    /// - Parameter older: the older keyring that was accepted for this restore.
+    func reconcile(
+        with live: LiveRegistry, accepting older: OlderState?, _ db: Database
+    ) throws -> RegistryReconciliation {
+        try raiseKeyringSequence(db)
+        for (scope, sequence) in live.envelopeSequences { try ProfileRegistry.note(sequence: sequence, of: scope, db) }
+        for state in live.olderStates { try ProfileRegistry.add(state, db) }
+        if let older { try ProfileRegistry.add(older, db) }
+        let known = live.profiles
         var result = RegistryReconciliation()
         let onDisk = Set(
             try DurableFiles.names(in: DatabaseFiles.profilesDirectory(in: directory)).compactMap { ProfileID($0) })

@@ -1,6 +1,7 @@
 // Recovery by an operator's hand: the same as when an app opens the database, with a look at the plan first.
 
 import DurableFiles
+import GRDB
 public import Keyring
 import Snapshots
 
@@ -33,8 +34,9 @@ extension Store {
     /// - Throws: `StrongroomError.recoveryNoSnapshot`, `.lossNotAccepted`; `.database` where it is no damage. Nothing is changed then.
     public func repair(_ scope: KeyScope, acceptingLoss: Bool = false) async throws -> RecoveryEvent? {
         try await BlockingWork.run {
-            try self.withDamaged(scope) { files, _, condition in
+            try self.withDamaged(scope, settlingJournal: true) { files, envelope, condition in
                 if condition == .healthy { return nil }
+                if condition == .metadataDamaged { return try self.rebuildMetadata(files, envelope) }
                 do {
                     return try self.recover(files, condition, accepting: acceptingLoss ? .loss : .nothingLost)
                 } catch let error as StrongroomError {
@@ -54,7 +56,10 @@ extension Store {
             try self.withDamaged(scope) { files, envelope, condition in
                 switch (condition, decision) {
                 case (.walMissing, .without):
-                    try files.markClosed()
+                    // The last close may have got as far as the main file.
+                    let found = try Diagnosis(files: files, envelope: envelope, keyring: self.keyring).epochOfMainFile()
+                    let epoch = found == envelope.epoch + 1 ? envelope.epoch + 1 : envelope.epoch
+                    _ = try self.keyring.note(epoch: epoch, session: .closed, isWithoutWAL: true, in: envelope)
                 case (.walUnexpected, .without):
                     let quarantine = try files.make(Quarantine(.wal))
                     for path in [files.wal, files.shm] {
@@ -65,7 +70,9 @@ extension Store {
                     try DurableFiles.syncDirectory(files.directory)
                 case (.walUnexpected, .with):
                     let recovery = Recovery(store: self, files: files, envelope: envelope)
-                    guard let (source, key) = try recovery.pagesWithWAL(),
+                    // Where the database was changed since, the WAL is not of its time.
+                    let mayFit = envelope.session == nil || envelope.isWithoutWAL
+                    guard mayFit, let (source, key) = try recovery.pagesWithWAL(),
                         try self.exchange(
                             files, envelope, for: source, under: key, isClosed: false, checking: true,
                             because: condition,
@@ -80,17 +87,48 @@ extension Store {
         }
     }
 
-    /// Looks at every page of a database that nobody has open, and keeps its lock meanwhile.
+    /// Looks at every page of a database that is not in use, and keeps its lock meanwhile.
+    ///
+    /// - Parameter settlingJournal: whether a journal of a restore that is not to be acted on is moved away.
     private func withDamaged<Result>(
-        _ scope: KeyScope, _ body: (DatabaseFiles, Envelope, DatabaseCondition) throws -> Result
+        _ scope: KeyScope, settlingJournal: Bool = false,
+        _ body: (DatabaseFiles, Envelope, DatabaseCondition) throws -> Result
     ) throws -> Result {
         let rotation = try holdRotation()
         defer { rotation.release() }
         let files = DatabaseFiles(scope, in: directory)
         let lock = try lock(files)
         defer { lock.release() }
-        let envelope = try files.finishRestore(keyring.envelope(for: scope), keyring)
+        var envelope = try keyring.envelope(for: scope)
+        do {
+            envelope = try files.finishRestore(envelope, keyring)
+        } catch let error as KeyringError {
+            guard settlingJournal, error.place == files.restoreJournal else { throw error }
+            try files.setAsideJournal()
+        }
         let condition = try Diagnosis(files: files, envelope: envelope, keyring: keyring).ofAllPages()
         return try body(files, envelope, condition)
+    }
+
+    /// Makes Strongroom's own table in a database anew. How far the database was is taken from its envelope.
+    private func rebuildMetadata(_ files: DatabaseFiles, _ envelope: Envelope) throws -> RecoveryEvent? {
+        guard let info = try files.keyInForce(envelope) else { return nil }
+        let key = try keyring.dataKey(generation: info.generation, of: envelope)
+        defer { key.secret.wipe() }
+        let inUse = try files.beginSession(envelope, keyring)
+        try StrongroomError.wrapping(.open, files.main) {
+            let queue = try DatabaseQueue(
+                path: files.main.string, configuration: Engine.configuration(key: key, policy: policy))
+            try queue.writeWithoutTransaction { db in
+                try Engine.settle(db)
+                try Bookkeeping.setEpochSurely(envelope.epoch, db)
+                if files.scope == .global { try db.inTransaction { try self.raiseKeyringSequence(db); return .commit } }
+                _ = try db.checkpoint(.truncate)
+            }
+            try queue.close()
+        }
+        _ = try files.endSession(epoch: envelope.epoch, inUse, keyring)
+        logger.warning("metadata_rebuilt", metadata: ["scope": "\(files.scope)"])
+        return nil
     }
 }

@@ -37,6 +37,8 @@ public struct RestoreReport: Sendable, Codable {
     public let registeredProfiles: [String]
     /// Ids of profiles that the restored registry knows and that are not on disk.
     public let missingProfiles: [String]
+    /// The older keyring that was accepted; nil where none was.
+    public let acceptedOlderState: OlderState?
     /// How long it took, in milliseconds.
     public let milliseconds: Int
 }
@@ -51,14 +53,16 @@ extension Store {
     ///   - snapshot: of this store's own database.
     ///   - acceptingViolations: whether to go on where SQLite's integrity check finds something wrong that was wrong
     ///     already when the snapshot was taken: every page is as it was then all the same.
+    ///   - acceptingSequence: of the global database: the sequence of the keyring in force, where that is older than one seen before and
+    ///     is to be accepted all the same.
     ///   - progress: called now and then, by one thread at a time.
-    /// - Throws: `SnapshotError` with what is wrong with the snapshot; `StrongroomError.profileInUse`. Nothing is changed
-    ///   then. Where the system fails after the restore was decided, the next one to open the database finishes it.
+    /// - Throws: `SnapshotError` with what is wrong with the snapshot; `StrongroomError.profileInUse`; `KeyringError` where the
+    ///   keyring is older than one seen before. Nothing is changed then. Where the system fails after the restore was decided, the next one to open the database finishes it.
     public func restoreSnapshot(
-        _ snapshot: Snapshot, acceptingViolations: Bool = false,
+        _ snapshot: Snapshot, acceptingViolations: Bool = false, acceptingSequence: Int? = nil,
         progress: (@Sendable (RestoreProgress) -> Void)? = nil
     ) async throws -> RestoreReport {
-        try await BlockingWork.run { try self.restore(snapshot, acceptingViolations, progress) }
+        try await BlockingWork.run { try self.restore(snapshot, acceptingViolations, acceptingSequence, progress) }
     }
 
     /// Makes a new profile from a snapshot of a profile, under a key of its own.
@@ -83,7 +87,8 @@ extension Store {
     }
 
     private func restore(
-        _ snapshot: Snapshot, _ acceptingViolations: Bool, _ progress: (@Sendable (RestoreProgress) -> Void)?
+        _ snapshot: Snapshot, _ acceptingViolations: Bool, _ acceptingSequence: Int?,
+        _ progress: (@Sendable (RestoreProgress) -> Void)?
     ) throws -> RestoreReport {
         let start = ContinuousClock.now
         let rotation = try holdRotation()
@@ -94,16 +99,22 @@ extension Store {
         let lock = try self.lock(files)
         defer { lock.release() }
         return try restore(
-            snapshot, files, into: Quarantine(.restore), because: nil, acceptingViolations, since: start, progress)
+            snapshot, files, into: Quarantine(.restore), because: nil, acceptingViolations,
+            acceptingSequence: acceptingSequence, since: start, progress)
     }
 
     /// The rest of a restore. The caller holds the lock of the database, and keeps rotations away.
     func restore(
         _ snapshot: Snapshot, _ files: DatabaseFiles, into quarantine: Quarantine,
         because condition: DatabaseCondition?,
-        _ acceptingViolations: Bool, since start: ContinuousClock.Instant,
+        _ acceptingViolations: Bool, acceptingSequence: Int? = nil, since start: ContinuousClock.Instant,
         _ progress: (@Sendable (RestoreProgress) -> Void)?
     ) throws -> RestoreReport {
+        let known = files.scope == .global ? liveRegistry() : LiveRegistry()
+        let older =
+            files.scope == .global
+            ? try requireNewestKeyring(stored: known.keyringSequence, accepting: acceptingSequence) : nil
+        if let older { try keyring.raiseSequence(above: older.newestSequenceSeen) }
         let envelope = try files.finishRestore(keyring.envelope(for: files.scope), keyring)
         guard let active = envelope.activeDataKey else {
             throw StrongroomError(.database(envelope.withoutKey), files.main)
@@ -112,7 +123,6 @@ extension Store {
         defer { key.secret.wipe() }
 
         let hadDatabase = try StrictFiles.exists(files.main) || StrictFiles.exists(files.wal)
-        let known = files.scope == .global ? liveRegistry() : []
         let staging = StagedDatabase(
             path: files.restoring, key: key, policy: policy, acceptsViolations: acceptingViolations)
         var registry = RegistryReconciliation()
@@ -122,7 +132,9 @@ extension Store {
             progress?(RestoreProgress(phase: .committing, pages: 0, totalPages: 0))
             try staging.write { db in
                 try Bookkeeping.setEpoch(envelope.epoch + 1, db)
-                if files.scope == .global { registry = try self.reconcile(with: known, db) }
+                if files.scope == .global {
+                    registry = try self.reconcile(with: known, accepting: older, db)
+                }
             }
             // The last moment at which nothing has been decided.
             if Task.isCancelled { throw StrongroomError(.cancelled) }
@@ -132,14 +144,13 @@ extension Store {
         }
         try files.putInForce(
             RestoreJournal(
-                scope: files.scope.description, snapshotId: snapshot.id, condition: condition?.name,
-                quarantine: quarantine.name, started: quarantine.date, epoch: envelope.epoch + 1,
-                firstPage: try RestoreJournal.firstPageDigest(of: files.restoring, pageSize: active.pageFormat.size)),
+                files, on: envelope, snapshotId: snapshot.id, condition: condition, into: quarantine,
+                epoch: envelope.epoch + 1, format: active.pageFormat),
             envelope, keyring)
         logger.notice("snapshot_restored", metadata: ["scope": "\(files.scope)", "snapshot": "\(snapshot.id)"])
         return RestoreReport(
             snapshot, in: files.scope, under: active, findings, quarantine: hadDatabase ? quarantine.name : nil,
-            registry, since: start)
+            registry, older, since: start)
     }
 
     private func restore(
@@ -204,7 +215,8 @@ extension Store {
 extension RestoreReport {
     fileprivate init(
         _ snapshot: Snapshot, in scope: KeyScope, under key: DataKeyInfo, _ findings: IntegrityFindings,
-        quarantine: String?, _ registry: RegistryReconciliation, since start: ContinuousClock.Instant
+        quarantine: String?, _ registry: RegistryReconciliation, _ older: OlderState? = nil,
+        since start: ContinuousClock.Instant
     ) {
         self.snapshot = snapshot
         self.scope = scope.description
@@ -214,6 +226,7 @@ extension RestoreReport {
         self.quarantine = quarantine
         registeredProfiles = registry.registered.map(\.description)
         missingProfiles = registry.missing.map(\.description)
+        acceptedOlderState = older
         milliseconds = Int((ContinuousClock.now - start) / .milliseconds(1))
     }
 }

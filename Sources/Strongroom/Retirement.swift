@@ -71,13 +71,21 @@ extension Store {
             defer { lock.release() }
             var keys: [RetirementReport.Key] = []
             var failed: [FailedDatabase] = []
+            var changed: [Envelope] = []
             for scope in try scopes ?? self.snapshotScopes() {
                 do {
-                    keys += try self.retire(scope, destroying: destroying, isDryRun: isDryRun, now)
+                    // A restore acts on the envelope as it was when it was decided.
+                    if !isDryRun { try self.finishRestore(of: scope) }
+                    let retired = try self.retire(scope, destroying: destroying, isDryRun: isDryRun, now)
+                    keys += retired
+                    if retired.contains(where: { $0.outcome == .destroyed }), !isDryRun {
+                        changed.append(try self.keyring.envelope(for: scope))
+                    }
                 } catch let error as any ReportableError {
                     failed.append(.init(scope: scope.description, code: error.code))
                 }
             }
+            try self.noteDestroyedKeys(of: changed)
             return RetirementReport(
                 isDryRun: isDryRun, graceDays: self.policy.retirementGraceDays, keys: keys, failed: failed)
         }

@@ -55,6 +55,10 @@ extension RetirementCertificate: AuthenticatedDocument {
         Self.directory(in: keyring).appending("\(scope)-\(generation).json")
     }
 
+    static func path(of scope: KeyScope, _ generation: Int, in keyring: FilePath) -> FilePath {
+        directory(in: keyring).appending("\(scope)-\(generation).json")
+    }
+
     /// The files of all certificates of a keyring.
     static func forEach(in keyring: FilePath, _ body: (FilePath) throws -> Void) throws {
         let directory = directory(in: keyring)

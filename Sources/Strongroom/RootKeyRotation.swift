@@ -49,11 +49,13 @@ extension Store {
             let start = ContinuousClock.now
             let lock = try self.beginRotation()
             defer { lock.release() }
+            // A restore acts on the envelope as it was when it was decided.
+            let unsettled = try self.finishRestores()
+            var failed = unsettled.map { FailedDatabase(scope: $0.key.description, code: $0.value) }
             let (_, isResumed) = try self.changingKeyring { try self.keyring.begin(.root) }
             let before = self.keyring.rootKeyInfos
             var envelopes = 0
-            var failed: [FailedDatabase] = []
-            for failure in try self.keyring.rewrapEnvelopes(progress: { done in
+            for failure in try self.keyring.rewrapEnvelopes(skipping: Set(unsettled.keys), progress: { done in
                 envelopes = done.total
                 progress(RootKeyRotationProgress(envelopes: done.done, totalEnvelopes: done.total))
             }) {
@@ -73,7 +75,7 @@ extension Store {
         }
     }
 
-    /// Puts what is not an envelope under the active root key: the store's own file, restores that are to be finished, certificates.
+    /// Puts what is not an envelope under the active root key: the store's own file and certificates.
     private func renewDocuments() throws -> [FailedDatabase] {
         var failed: [FailedDatabase] = []
         func attempt(_ scope: String, _ body: () throws -> Void) throws {
@@ -82,26 +84,29 @@ extension Store {
             }
         }
         try attempt("store") { try keyring.renew(StoreDocument.self, at: Self.documentPath(in: directory)) }
-        try renewRestore(.global, attempt)
-        let reader = try DirectoryReader(DatabaseFiles.profilesDirectory(in: directory))
-        while case let names = try reader.next(256), !names.isEmpty {
-            for id in names.compactMap({ ProfileID($0) }) { try renewRestore(.profile(id), attempt) }
-        }
         try RetirementCertificate.forEach(in: keyring.directory) { path in
             try attempt("certificate") { try keyring.renew(RetirementCertificate.self, at: path) }
         }
         return failed
     }
 
-    /// Whoever opens the database may be finishing the restore at this moment, so its lock is taken first.
-    private func renewRestore(_ scope: KeyScope, _ attempt: (String, () throws -> Void) throws -> Void) throws {
+    /// Finishes every restore that was decided and not finished.
+    ///
+    /// - Returns: the databases of which it could not be, and the code of the error.
+    private func finishRestores() throws -> [KeyScope: String] {
+        var failed: [KeyScope: String] = [:]
+        for scope in try snapshotScopes() {
+            do { try finishRestore(of: scope) } catch let error as any ReportableError { failed[scope] = error.code }
+        }
+        return failed
+    }
+
+    /// Finishes a restore that was decided and not finished. The database's lock is taken, because another process may be doing it.
+    func finishRestore(of scope: KeyScope) throws {
         let files = DatabaseFiles(scope, in: directory)
         guard try StrictFiles.exists(files.restoreJournal) else { return }
-        try attempt(scope.description) {
-            let lock = try self.lock(files)
-            defer { lock.release() }
-            guard try StrictFiles.exists(files.restoreJournal) else { return }
-            try keyring.renew(RestoreJournal.self, at: files.restoreJournal)
-        }
+        let lock = try self.lock(files)
+        defer { lock.release() }
+        _ = try files.finishRestore(keyring.envelope(for: scope), keyring)
     }
 }

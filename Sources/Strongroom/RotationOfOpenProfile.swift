@@ -107,14 +107,14 @@ struct RotationOfOpenProfile {
                 moment.release()
                 database.invalidateReadOnlyConnections()
                 do {
-                    try ConnectionExchange.leaveWAL(db, of: files)
+                    try ConnectionExchange.leaveWAL(db) { try open.note(session: .exchanging) }
                     if Task.isCancelled { throw StrongroomError(.cancelled) }
                     try target.takeItsPlace()
                 } catch {
-                    // Back to work, if this is still the file that stands at its path. The mark first: a connection that is in
+                    // Back to work, if this is still the file that stands at its path. The envelope first: a connection that is in
                     // WAL mode again cannot be cut off without SQLite's locks staying until the process ends.
                     let found = try? DataFile(files.main).bytes(at: 0, count: KeyID.length)
-                    guard found == keys.old.info.keyID.bytes, (try? files.markOpen()) != nil,
+                    guard found == keys.old.info.keyID.bytes, (try? open.beginSession()) != nil,
                         (try? Engine.settle(db)) != nil
                     else {
                         throw cutOff(db)
@@ -123,7 +123,7 @@ struct RotationOfOpenProfile {
                 }
                 do {
                     try DurableFiles.syncDirectory(files.directory)
-                    try files.markOpen()
+                    try open.beginSession()
                     try ConnectionExchange.follow(db, from: keys.old, to: keys.new)
                     open.exchanged(to: keys.new)
                 } catch { throw cutOff(db) }

@@ -55,7 +55,10 @@ extension Store {
             for key in shredded.dataKeys where try !self.hasCertificate(key, scope) {
                 try self.write(self.certificate(of: key, scope, .shredded, found, Date()))
             }
-            try self.withGlobal { try $0.write { try ProfileRegistry.remove(id, $0) } }
+            try self.writeGlobal { db in
+                try ProfileRegistry.note(sequence: shredded.sequence, of: scope, db)
+                try ProfileRegistry.remove(id, db)
+            }
             self.logger.notice("profile_shredded", metadata: ["profile": "\(id)"])
             return report
         }
@@ -79,6 +82,6 @@ extension Store {
 
     /// When the keyring was last backed up, and its sequence then.
     func lastBackup() throws -> (date: Date, sequence: Int)? {
-        try withGlobal { try $0.read { try ProfileRegistry.lastBackup($0) } }
+        try readGlobal { try ProfileRegistry.lastBackup($0) }
     }
 }

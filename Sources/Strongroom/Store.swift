@@ -109,7 +109,9 @@ public final class Store: Sendable {
             let store = Store(
                 directory: directory, document: document, policy: policy, keyring: keyring, options: options,
                 logger: logger)
-            try store.withGlobal(isNew: true) { try ProfileRegistry.create(in: $0, keyringSequence: keyring.sequence) }
+            try store.withGlobal(isNew: true) {
+                try ProfileRegistry.create(in: $0.writer, keyringSequence: keyring.sequence)
+            }
             // The app's migrations.
             try store.withGlobal { _ in }
             try keyring.write(document, to: documentPath(in: directory))
@@ -207,14 +209,17 @@ public final class Store: Sendable {
     ///
     /// - Throws: `StrongroomError`, and whatever `body` throws.
     public func readGlobal<Result>(_ body: (Database) throws -> Result) throws -> Result {
-        try withGlobal { queue in try queue.read(body) }
+        try withGlobal { open in try open.writer.read(body) }
     }
 
     /// Writes to the global database in one transaction. It is open for this call only.
     ///
     /// - Throws: `StrongroomError`, and whatever `body` throws; nothing is written then.
     public func writeGlobal<Result>(_ body: (Database) throws -> Result) throws -> Result {
-        try withGlobal { queue in try queue.write(body) }
+        try withGlobal { open in
+            try open.beginSession()
+            return try open.writer.write(body)
+        }
     }
 
     /// Reads from the global database, and waits for its turn and for the disk on a thread that is no task's.
@@ -223,7 +228,8 @@ public final class Store: Sendable {
     public func readGlobal<Result: Sendable>(
         _ body: @Sendable @escaping (Database) throws -> Result
     ) async throws -> Result {
-        try await BlockingWork.run { try self.withGlobal { queue in try queue.read(body) } }
+        let read: @Sendable () throws -> Result = { try self.readGlobal(body) }
+        return try await BlockingWork.run(read)
     }
 
     /// Writes to the global database in one transaction, and waits for its turn and for the disk on a thread that is no task's.
@@ -232,10 +238,13 @@ public final class Store: Sendable {
     public func writeGlobal<Result: Sendable>(
         _ body: @Sendable @escaping (Database) throws -> Result
     ) async throws -> Result {
-        try await BlockingWork.run { try self.withGlobal { queue in try queue.write(body) } }
+        let write: @Sendable () throws -> Result = { try self.writeGlobal(body) }
+        return try await BlockingWork.run(write)
     }
 
-    func withGlobal<Result>(isNew: Bool = false, _ body: (DatabaseQueue) throws -> Result) throws -> Result {
+    private func withGlobal<Result>(
+        isNew: Bool = false, _ body: (OpenDatabase<DatabaseQueue>) throws -> Result
+    ) throws -> Result {
         guard !isLocked.withLock({ $0 }) else { throw StrongroomError(.storeLocked) }
         let files = DatabaseFiles(.global, in: directory)
         let lock = try lockGlobal(files)
@@ -250,15 +259,15 @@ public final class Store: Sendable {
     }
 
     private func withGlobal<Result>(
-        _ files: DatabaseFiles, _ lock: FileLock, isNew: Bool, _ body: (DatabaseQueue) throws -> Result
+        _ files: DatabaseFiles, _ lock: FileLock, isNew: Bool, _ body: (OpenDatabase<DatabaseQueue>) throws -> Result
     ) throws -> Result {
-        let open = try OpenDatabase(files, lock: lock, keyring: keyring, policy: policy, isNew: isNew) {
-            try DatabaseQueue(path: $0, configuration: $1)
-        }
+        let open = try OpenDatabase(
+            files, lock: lock, keyring: keyring, policy: policy, isNew: isNew, isWritten: false
+        ) { try DatabaseQueue(path: $0, configuration: $1) }
         if !isNew { try migrate(open, schema.global) }
         let result: Result
         do {
-            result = try body(open.writer)
+            result = try body(open)
         } catch {
             let told = open.explained(error, .registry)
             try? open.close()
@@ -286,8 +295,11 @@ public final class Store: Sendable {
 
     private func noticeRollback() throws {
         let sequence = keyring.sequence
-        let seen = try withGlobal { try $0.read { try ProfileRegistry.keyringSequence($0) } }
-        guard sequence >= seen else { throw KeyringError(.rolledBack(.keyring), keyring.directory) }
+        let (seen, sequences) = try readGlobal {
+            (try ProfileRegistry.keyringSequence($0), try ProfileRegistry.envelopeSequences($0))
+        }
+        for (scope, sequence) in sequences { keyring.require(sequence: sequence, of: scope) }
+        guard sequence >= seen || CustodyCheck.sequence.isSkipped else { throw KeyringError(.rolledBack(.keyring), keyring.directory) }
         try noteKeyringSequence(seen: seen)
     }
 
@@ -295,7 +307,7 @@ public final class Store: Sendable {
     func noteKeyringSequence(seen: Int = 0) throws {
         let sequence = keyring.sequence
         guard sequence > seen else { return }
-        try withGlobal { try $0.write { try ProfileRegistry.setKeyringSequence(sequence, $0) } }
+        try writeGlobal { try ProfileRegistry.setKeyringSequence(sequence, $0) }
     }
 
     // MARK: Parts

@@ -132,7 +132,8 @@ private struct Verification: Sendable {
         // A file that is not this database's has no pages of ours to list.
         case .missing, .plaintext, .unknownKey, .keyOfAnotherDatabase, .wrongKey, .rolledBack, .shredded:
             return report(first, format: format, scan: nil, wal: nil)
-        case .healthy, .headerDamaged, .pagesDamaged, .truncated, .walDamaged, .walMissing, .walUnexpected: break
+        case .healthy, .headerDamaged, .pagesDamaged, .truncated, .walDamaged, .walMissing, .walUnexpected,
+            .metadataDamaged: break
         }
         guard let active = try files.keyInForce(diagnosis.envelope) else {
             return report(.unknownKey, format: nil, scan: nil, wal: nil)

@@ -8,7 +8,7 @@ struct Diagnose: AsyncParsableCommand {
         abstract: "Show the condition of the store, of its keys, and of a profile: every page is authenticated.",
         discussion: """
             Nothing that is printed says what is in a database, where it is, or what its keys are: it can be sent to somebody who helps. \
-            Exit code 1 where something is wrong with a database.
+            Exit code 1 where something is wrong with a database, or an older keyring was accepted and not acknowledged.
             """)
 
     @OptionGroup var common: CommonOptions
@@ -55,6 +55,17 @@ struct Diagnose: AsyncParsableCommand {
             posture.unregisteredProfiles.map { $0 == 0 ? "" : ", \($0) directories left by something interrupted" }
             ?? ""
         line("profiles", posture.profiles.map { "\($0)\(left)" } ?? "not known: the global database cannot be read")
+        for state in posture.acceptedOlderStates ?? [] {
+            line(
+                "OLDER",
+                "a keyring of sequence \(state.sequence) was accepted on \(Terminal.time(state.date)) UTC, after \(state.newestSequenceSeen) had been seen"
+            )
+            line(
+                "",
+                "back to life: up to \(state.unlockers) unlocker(s), \(state.rootKeys) root key(s), \(state.dataKeys) data key(s), \(state.profiles) profile(s)"
+            )
+            line("", "'strongroom key acknowledge' ends this note")
+        }
         for database in [found.global, found.profile].compactMap({ $0 }) { show(database) }
     }
 

@@ -63,25 +63,35 @@ struct KeyRestore: AsyncParsableCommand {
         commandName: "restore", abstract: "Bring a lost or damaged keyring back from its backup.",
         discussion: """
             What is there and can be used stays; what takes its place is moved aside. The way to unlock is one that the backup knows. \
-            Databases that were changed since the backup are accepted as they are.
+            Databases that were changed since the backup are accepted as they are. A keyring that is older than one seen before needs \
+            --accept-sequence; --dry-run shows what would come back to life.
             """)
 
     @OptionGroup var common: CommonOptions
     @OptionGroup var unlock: UnlockOptions
     @Option(help: ArgumentHelp("The backup of the keyring.", valueName: "dir"), completion: .directory)
     var backup: String
+    @OptionGroup var accept: AcceptSequenceOption
+    @Option(
+        help: ArgumentHelp(
+            "Sign store.json anew with the policy of this SHA-256, where no key at hand verifies it.",
+            valueName: "sha256"))
+    var acceptPolicy: String?
     @Flag(help: "Say what would come from the backup, and do nothing.") var dryRun = false
 
     func run() async throws {
         let report = try await Store.restoreKeyring(
             of: common.storePath(), keyring: common.keyringPath, from: FilePath(backup), with: unlock.secret(),
-            isDryRun: dryRun)
+            acceptingSequence: accept.acceptSequence, acceptingPolicy: acceptPolicy?.lowercased(), isDryRun: dryRun)
         try Terminal.result(report, of: .restore, common) {
             if dryRun { print("Nothing was changed. This is what would be so afterwards:") }
             print(
                 report.isKeyringReplaced
                     ? "The keyring file came from the backup." : "The keyring file is whole and stays.")
             print("\(report.envelopesReplaced.count) envelope(s) came from the backup.")
+            if report.isStoreFileReplaced { print("store.json came from the backup; what was there was not authentic.") }
+            if report.isPolicyReplaced { print("policy.yaml came from the backup; what was there is kept beside it.") }
+            report.olderState?.show(isPlan: dryRun)
             if !report.epochsBroughtUpToDate.isEmpty {
                 print(
                     "\(report.epochsBroughtUpToDate.count) database(s) were changed since the backup, and are taken as they are."

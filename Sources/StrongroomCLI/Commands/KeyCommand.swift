@@ -5,6 +5,6 @@ struct KeyCommand: ParsableCommand {
         commandName: "key", abstract: "Look after keys: see them, rotate, retire, back up, rehearse.",
         subcommands: [
             KeyStatusCommand.self, KeyRotate.self, KeyRetire.self, KeyCertificate.self, KeyBackup.self,
-            KeyRehearse.self, KeyRestore.self,
+            KeyRehearse.self, KeyRestore.self, KeyAcknowledge.self,
         ])
 }

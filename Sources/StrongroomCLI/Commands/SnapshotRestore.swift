@@ -16,6 +16,7 @@ struct SnapshotRestore: AsyncParsableCommand {
     var newName: String?
     @Flag(help: "Go on where SQLite finds something wrong that was wrong already when the snapshot was taken.")
     var acceptViolations = false
+    @OptionGroup var accept: AcceptSequenceOption
     @OptionGroup var database: DatabaseArgument
     @Argument(help: "An id, a name, the name of a set, or 'latest'.") var snapshot: String
 
@@ -38,7 +39,8 @@ struct SnapshotRestore: AsyncParsableCommand {
             }
             return Output(
                 restored: try await store.restoreSnapshot(
-                    found, acceptingViolations: acceptViolations, progress: progress), profile: nil)
+                    found, acceptingViolations: acceptViolations, acceptingSequence: accept.acceptSequence,
+                    progress: progress), profile: nil)
         }
         bar.finish()
         try Terminal.result(output, common) { show(output.restored) }
@@ -54,6 +56,7 @@ struct SnapshotRestore: AsyncParsableCommand {
                     ?? "integrity not checked: it needs a collation or function that only the app has; ")
                 + "foreign key violations: \(report.foreignKeyViolations)")
         if let quarantine = report.quarantine { print("What was there before is in corrupted/\(quarantine), kept.") }
+        report.acceptedOlderState?.show(isPlan: false)
         for id in report.registeredProfiles { print("registered again: \(id), which is newer than the snapshot") }
         for id in report.missingProfiles { print("in the registry and not on disk: \(id)") }
     }
