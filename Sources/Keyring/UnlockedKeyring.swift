@@ -125,7 +125,14 @@ public final class UnlockedKeyring: Sendable, CustomStringConvertible, CustomRef
         let locked = try LockedKeyring(in: directory)
         let path = LockedKeyring.path(in: directory)
         guard locked.id == id else { throw KeyringError(.belongsToAnotherKeyring(.keyring), path) }
-        let rootKeys = try locked.rootKeys(of: openedBy, unlockerKey, known: held)
+        let rootKeys: [Int: SecretBox]
+        do {
+            rootKeys = try locked.rootKeys(of: openedBy, unlockerKey, known: held)
+        } catch let error as KeyringError {
+            // An older file has older root keys.
+            let isOlder = error.reason == .continuityBroken && locked.sequence < known
+            throw isOlder ? KeyringError(.rolledBack(.keyring), path) : error
+        }
         guard locked.sequence >= known || CustodyCheck.sequence.isSkipped else { throw KeyringError(.rolledBack(.keyring), path) }
         state.withLock { state in
             // Another thread may have read a newer one meanwhile.

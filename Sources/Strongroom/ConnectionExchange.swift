@@ -24,6 +24,7 @@ enum ConnectionExchange {
         do {
             _ = try db.checkpoint(.truncate)
             try willLeave()
+            try Engine.keepWAL(false, db)
             let mode = try String.fetchOne(db, sql: "PRAGMA journal_mode = DELETE")
             guard mode == "delete" else { throw StrongroomError(.connectionsOpen) }
             // A journal in a file would be taken for that of whatever stands at this path when the program ends.
@@ -58,6 +59,7 @@ enum ConnectionExchange {
             by: file.vfs, path: sqlite3_db_filename(connection, "main"),
             flags: SQLITE_OPEN_READWRITE | SQLITE_OPEN_MAIN_DB)
         try Engine.settle(db)
+        try Engine.keepWAL(true, db)
         _ = try Bookkeeping.epoch(db)
     }
 

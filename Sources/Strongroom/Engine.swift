@@ -148,6 +148,14 @@ enum Engine {
         return version
     }
 
+    /// Whether SQLite leaves the WAL where it is when the last connection is closed.
+    static func keepWAL(_ isKept: Bool, _ db: Database) throws {
+        guard let connection = db.sqliteConnection else { throw StrongroomError(.storeLocked) }
+        var flag: CInt = isKept ? 1 : 0
+        let result = sqlite3_file_control(connection, "main", SQLITE_FCNTL_PERSIST_WAL, &flag)
+        guard result == SQLITE_OK else { throw StrongroomError(.sqlite(code: result, .open)) }
+    }
+
     /// The version of the SQLCipher in this process, such as `4.6.1`, and of SQLite, such as `3.46.1`.
     static func versions() throws -> (sqlcipher: String, sqlite: String) {
         try DatabaseQueue().read { db in

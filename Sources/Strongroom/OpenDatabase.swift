@@ -20,6 +20,8 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
     /// What SQLite counts commits by, when it was opened: GRDB commits something empty when it opens a pool, which is no change of
     /// anybody's. Nil where the last close was not clean, so that there may be changes from before.
     private let versionWhenOpened: UInt32?
+    /// Whether the envelope may say that the database is in use.
+    private let hasSession = Mutex(false)
     private let isClosed = Mutex(false)
     /// Set once the database has been exchanged for one under another key while it was open.
     private let exchange = Mutex(ExchangeOutcome.none)
@@ -82,6 +84,10 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
             envelope = try Self.prepare(
                 writer, files, key, isNew: isNew, wasOpen: wasOpen, envelope: envelope, keyring: keyring)
             self.envelope = Mutex(envelope)
+            if envelope.session == .open {
+                hasSession.withLock { $0 = true }
+                try writer.writeWithoutTransaction { try Engine.keepWAL(true, $0) }
+            }
             try Self.checkPages(writer, files, policy: policy, endedInMidWrite: endedInMidWrite, diagnosis: diagnosis)
             versionWhenOpened =
                 endedInMidWrite ? nil : try writer.writeWithoutTransaction { try Engine.dataVersion($0) }
@@ -95,10 +101,15 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
 
     /// Says in the envelope that the database is in use, where that was not said when it was opened. Called before the first write.
     func beginSession() throws {
-        try envelope.withLock { envelope in
-            guard envelope.session != .open else { return }
-            envelope = try files.beginSession(envelope, keyring)
-        }
+        // While the envelope says so there is a WAL: SQLite leaves it there when the last connection is closed.
+        try writer.writeWithoutTransaction { try Engine.keepWAL(true, $0) }
+        try resumeSession()
+    }
+
+    /// Says it again, after a rotation has said something else.
+    func resumeSession() throws {
+        hasSession.withLock { $0 = true }
+        try envelope.withLock { $0 = try files.beginSession($0, keyring) }
     }
 
     /// Writes back what is in the WAL, notes the new epoch if anything changed, closes every connection, says in the envelope that
@@ -117,13 +128,10 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
         holds.wait()
         let copying = waitForCopies()
         let envelope = envelope.withLock { $0 }
-        var isEnded = false
         defer {
             copying?.release()
             try? writer.close()
             keys.current.secret.wipe()
-            // Where it is not known how far this came, it was not closed properly.
-            if !isEnded, envelope.session == .open { try? files.makeWAL() }
             if !keepingLock { lock.release() }
         }
         try StrongroomError.wrapping(.close, files.main) {
@@ -139,13 +147,14 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
                 try db.execute(sql: "PRAGMA query_only = 1")
                 return epoch
             }
+            // Only then may the WAL go.
+            if epoch != envelope.epoch || hasSession.withLock({ $0 }) {
+                _ = try files.endSession(epoch: epoch, envelope, keyring)
+                try writer.writeWithoutTransaction { try Engine.keepWAL(false, $0) }
+            }
             // GRDB closes its writer first, and a connection that only reads cannot remove the WAL when it is the last.
             (writer as? DatabasePool)?.invalidateReadOnlyConnections()
             try writer.close()
-            if epoch != envelope.epoch || envelope.session == .open {
-                _ = try files.endSession(epoch: epoch, envelope, keyring)
-            }
-            isEnded = true
         }
     }
 
@@ -262,12 +271,14 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
     private static func explain(
         _ error: any Error, _ stage: StrongroomError.SQLStage, _ diagnosis: Diagnosis, _ files: DatabaseFiles
     ) throws -> any Error {
-        guard let error = error as? DatabaseError else { return error }
-        if [.SQLITE_NOTADB, .SQLITE_CORRUPT].contains(error.resultCode) {
+        var code = (error as? DatabaseError)?.resultCode
+        // What was asked past GRDB.
+        if case .sqlite(let raw, _) = (error as? StrongroomError)?.reason { code = ResultCode(rawValue: raw & 0xff) }
+        if code == .SQLITE_NOTADB || code == .SQLITE_CORRUPT {
             let condition = try diagnosis.ofAllPages()
             if condition != .healthy { return StrongroomError(.database(condition), files.main) }
         }
-        return StrongroomError(error, stage, files.main)
+        return (error as? DatabaseError).map { StrongroomError($0, stage, files.main) } ?? error
     }
 
     /// What an error that came up while the database was open is.

@@ -114,8 +114,8 @@ struct RotationOfOpenProfile {
                     // Back to work, if this is still the file that stands at its path. The envelope first: a connection that is in
                     // WAL mode again cannot be cut off without SQLite's locks staying until the process ends.
                     let found = try? DataFile(files.main).bytes(at: 0, count: KeyID.length)
-                    guard found == keys.old.info.keyID.bytes, (try? open.beginSession()) != nil,
-                        (try? Engine.settle(db)) != nil
+                    guard found == keys.old.info.keyID.bytes, (try? open.resumeSession()) != nil,
+                        (try? Engine.settle(db)) != nil, (try? Engine.keepWAL(true, db)) != nil
                     else {
                         throw cutOff(db)
                     }
@@ -123,7 +123,7 @@ struct RotationOfOpenProfile {
                 }
                 do {
                     try DurableFiles.syncDirectory(files.directory)
-                    try open.beginSession()
+                    try open.resumeSession()
                     try ConnectionExchange.follow(db, from: keys.old, to: keys.new)
                     open.exchanged(to: keys.new)
                 } catch { throw cutOff(db) }

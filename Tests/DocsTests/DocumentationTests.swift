@@ -227,12 +227,13 @@ extension DatabaseCondition {
         let all: [Self] = [
             .healthy, .wrongKey(generation: 1), .keyOfAnotherDatabase, .unknownKey, .plaintext, .headerDamaged,
             .pagesDamaged(count: 1), .truncated, .walDamaged, .walMissing, .walUnexpected, .missing, .shredded,
-            .rolledBack,
+            .rolledBack, .metadataDamaged,
         ]
         for condition in all {
             switch condition {
             case .healthy, .wrongKey, .keyOfAnotherDatabase, .unknownKey, .plaintext, .headerDamaged, .pagesDamaged,
-                .truncated, .walDamaged, .walMissing, .walUnexpected, .missing, .shredded, .rolledBack:
+                .truncated, .walDamaged, .walMissing, .walUnexpected, .missing, .shredded, .rolledBack,
+                .metadataDamaged:
                 continue
             }
         }

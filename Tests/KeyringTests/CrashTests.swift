@@ -148,7 +148,7 @@ import Testing
     @Test func makingAndWritingAnEnvelope() throws {
         try enumerate("envelope create and epoch", expecting: 1...1) { keyring in
             let envelope = try keyring.createEnvelope(for: .global, pageFormat: test.policy.pageFormat)
-            try keyring.setEpoch(1, of: envelope)
+            try keyring.note(epoch: 1, in: envelope)
         }
     }
 
@@ -184,7 +184,7 @@ import Testing
                 Result {
                     let added = try keyring.addUnlocker(TestKeyring.key(1), label: "", policy: test.policy)
                     try keyring.changeUnlocker(added, to: TestKeyring.key(2), policy: test.policy)
-                    try keyring.setEpoch(7, of: envelope)
+                    try keyring.note(epoch: 7, in: envelope)
                 }
             }
             let opened = try test.unlock()

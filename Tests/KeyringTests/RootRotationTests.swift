@@ -81,7 +81,7 @@ import Testing
         try rotate(first)
         #expect(second.rootKeyInfos.count == 1, "it has not looked yet")
         // It reads, writes, and makes new ones under the new root key.
-        try second.setEpoch(1, of: stale)
+        try second.note(epoch: 1, in: stale)
         try second.createEnvelope(
             for: scopes[0] == .global ? .profile(.random()) : .global, pageFormat: test.policy.pageFormat)
         #expect(second.rootKeyInfos.map(\.state) == [.destroyed, .active])

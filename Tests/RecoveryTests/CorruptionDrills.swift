@@ -86,8 +86,8 @@ struct Drill: Sendable, CustomTestStringConvertible {
         Drill("the whole salt", "database_header_damaged", .repaired, .repaired, .repaired) {
             $2.replaceSubrange(0..<16, with: [UInt8](repeating: 0, count: 16))
         },
-        // Each opening writes page 1 anew, so that no snapshot has that version of it.
-        gone("a bit of page 1", "database_pages_damaged") { flip(1, 500, &$2) },
+        // Changes since the older snapshot have written page 1 anew.
+        Drill("a bit of page 1", "database_pages_damaged", .repaired, .restoredWithLoss, noSnapshot) { flip(1, 500, &$2) },
         atRest("a bit of an interior page") { flip($1.interior[0], 300, &$2) },
         atRest("a bit of a leaf") { flip($1.leaves[1], 300, &$2) },
         atRest("a bit of an overflow page") { flip($1.overflow[0], 300, &$2) },

@@ -100,6 +100,20 @@ struct DrillStore {
         return try Self.contents(of: store, info)
     }
 
+    /// Leaves the profile as if it had not been closed properly.
+    func leaveOpen() throws {
+        let store = try test.open()
+        defer { try? store.lock() }
+        _ = try files.beginSession(store.keyring.envelope(for: scope), store.keyring)
+    }
+
+    /// Leaves the envelope as a former version wrote it, which said nothing of sessions.
+    func forgetSession() throws {
+        let store = try test.open()
+        defer { try? store.lock() }
+        _ = try store.keyring.change(store.keyring.envelope(for: scope)) { document, _ in document.session = nil }
+    }
+
     /// Every byte below the profile's directory, but for what SQLite may leave.
     func bytes() throws -> [String: [UInt8]] {
         try TestFiles.snapshot(test.directoryOf(info), ignoring: ["-shm", ".lock"])

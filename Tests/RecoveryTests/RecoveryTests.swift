@@ -42,7 +42,7 @@ import Testing
         for mode in [RecoveryMode.automatic, .lossless] {
             try flip(map.leaves[2], in: drill.files.main)
             // After an unclean close every page is looked at.
-            try drill.files.markOpen()
+            try drill.leaveOpen()
             let events = Events()
             let store = try open(mode, events)
             let profile = try store.openProfile(drill.info)
@@ -67,7 +67,7 @@ import Testing
         let map = try PageMap(drill)
         try zero(map.laterLeaves[2])
         // After an unclean close every page is looked at.
-        try drill.files.markOpen()
+        try drill.leaveOpen()
         // Opening writes the first page and free ones.
         func content() throws -> [Data] {
             let bytes = try Data(TestFiles.read(drill.files.main))

@@ -213,7 +213,7 @@ private struct CrashedStore {
     /// As after a crash of an app that did not mark what it had open.
     @Test func ofTheSameTimeItCanBeLaidOver() async throws {
         let drill = try crashed.drill.copy()
-        try DurableFiles.remove(#require(drill.files.openMark))
+        try drill.forgetSession()
         #expect(code { _ = try drill.laterRows() } == "database_wal_unexpected")
         let store = try drill.test.open()
         try await store.settleWAL(of: drill.scope, .with)
@@ -264,7 +264,7 @@ private struct CrashedStore {
     /// An operator's decision about a WAL, cut at every point, and taken again.
     @Test(arguments: Store.WALDecision.allCases) func aDecisionIsInterrupted(decision: Store.WALDecision) async throws {
         let drill = try crashed.drill.copy()
-        try DurableFiles.remove(#require(drill.files.openMark))
+        try drill.forgetSession()
         let expected = crashed.rows(after: decision == .with ? crashed.frames.count : 0)
         let outcome = try await StoreCrashes.enumerate(
             "repair --\(decision.rawValue)-wal", in: drill.directory, limit: Self.states

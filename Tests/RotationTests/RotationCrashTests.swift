@@ -25,7 +25,7 @@ import Testing
     /// What SQLite writes is not seen by the enumerator, so the global database is as it was before: its envelope is brought to that.
     private func settleGlobal(_ store: Store) throws {
         let envelope = try store.keyring.envelope(for: .global)
-        try store.keyring.setEpoch(store.epochOnDisk(of: envelope) ?? 0, of: envelope)
+        try store.keyring.note(epoch: store.epochOnDisk(of: envelope) ?? 0, session: .closed, in: envelope)
     }
 
     static func rows(_ sample: RotationStore, _ store: Store) throws -> Int {

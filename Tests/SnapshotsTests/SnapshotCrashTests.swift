@@ -112,10 +112,11 @@ import Testing
         try profile.close()
         // As if it had not been closed.
         let envelope = try sample.store.keyring.envelope(for: sample.scope)
-        try sample.store.keyring.setEpoch(envelope.epoch - 1, of: envelope)
+        let files = DatabaseFiles(sample.scope, in: sample.store.directory)
+        _ = try files.beginSession(
+            sample.store.keyring.note(epoch: envelope.epoch - 1, in: envelope), sample.store.keyring)
         try TestFiles.write(bytes.0, to: main)
         try TestFiles.write(bytes.1, to: wal)
-        try DatabaseFiles(sample.scope, in: sample.store.directory).markOpen()
         return (sample, snapshot)
     }
 

@@ -51,7 +51,9 @@ import Testing
             for query in queries {
                 let isList = query.contains("ORDER BY")
                 for step in try Self.plan(db, query) {
-                    #expect(isList || step.hasPrefix("SEARCH "), "\(query): \(step)")
+                    // The schema is as large as it is, however many profiles there are.
+                    let isSmall = step.hasPrefix("SEARCH ") || step == "SCAN sqlite_schema"
+                    #expect(isList || isSmall, "\(query): \(step)")
                     #expect(!step.contains("TEMP B-TREE"), "\(query): \(step)")
                 }
             }
