@@ -71,21 +71,25 @@ extension Store {
     ///   - keyring: where its keys are, or were; inside the store unless another place is named.
     ///   - backup: a directory that ``backUpKeyring(to:isDryRun:)`` made.
     ///   - secret: an unlocker that the backup knows.
+    ///   - unlocker: its id, where it is the only one to be tried.
+    ///   - onTry: called before each try, of the backup and of what is there.
     ///   - isDryRun: whether to say only what would come from the backup.
     /// - Throws: `KeyringError` where the secret does not open the backup, or it is of another store.
     public static func restoreKeyring(
         of directory: FilePath, keyring keyringDirectory: FilePath? = nil, from backup: FilePath,
-        with secret: UnlockSecret, isDryRun: Bool = false
+        with secret: UnlockSecret, unlocker: String? = nil, onTry: UnlockTryHandler? = nil, isDryRun: Bool = false
     ) async throws -> KeyringRestoreReport {
         try await BlockingWork.run {
             let target = keyringDirectory ?? defaultKeyringDirectory(of: directory)
-            let kept = try LockedKeyring(in: backup).unlock(with: secret)
+            let kept = try LockedKeyring(in: backup).unlock(with: secret, unlocker: unlocker, onTry: onTry)
             defer { kept.lock() }
             let document = try StoreDocument(unverifiedFrom: documentPath(in: directory))
             guard document.keyringId == kept.id else { throw KeyringError(.belongsToAnotherKeyring(.backup), backup) }
-            let isReplaced = try !isUsable(target, insteadOf: kept, with: secret)
+            let isReplaced = try !isUsable(target, insteadOf: kept, with: secret, unlocker, onTry)
             if isDryRun {
-                let inForce = try isReplaced ? kept : LockedKeyring(in: target).unlock(with: secret)
+                let inForce =
+                    try isReplaced
+                    ? kept : LockedKeyring(in: target).unlock(with: secret, unlocker: unlocker, onTry: onTry)
                 var replaced: [String] = []
                 try kept.forEachScope { scopes in
                     for scope in scopes where (try? inForce.envelope(for: scope, in: target)) == nil {
@@ -99,7 +103,7 @@ extension Store {
                 try setAside(target.appending("keyring.json"))
                 try LockedKeyring.install(kept, in: target)
             }
-            let keyring = try LockedKeyring(in: target).unlock(with: secret)
+            let keyring = try LockedKeyring(in: target).unlock(with: secret, unlocker: unlocker, onTry: onTry)
             defer { keyring.lock() }
             let rotation = try keyring.beginRotation()
             defer { rotation.release() }
@@ -107,7 +111,8 @@ extension Store {
             try restoring.bringBackEnvelopes()
             try restoring.renewStoreDocument(document)
             rotation.release()
-            let store = try openWithoutGlobal(at: directory, keyring: keyringDirectory, with: secret)
+            let store = try openWithoutGlobal(
+                at: directory, keyring: keyringDirectory, with: secret, unlocker: unlocker, onTry: onTry)
             defer { try? store.lock() }
             try restoring.bringEpochsUpToDate(in: store)
             return KeyringRestoreReport(
@@ -118,17 +123,21 @@ extension Store {
 
     /// Whether the keyring that is there opens, and is no older than the backup.
     private static func isUsable(
-        _ directory: FilePath, insteadOf backup: UnlockedKeyring, with secret: UnlockSecret
+        _ directory: FilePath, insteadOf backup: UnlockedKeyring, with secret: UnlockSecret, _ unlocker: String?,
+        _ onTry: UnlockTryHandler?
     ) throws -> Bool {
         do {
-            let keyring = try LockedKeyring(in: directory).unlock(with: secret)
+            let keyring = try LockedKeyring(in: directory).unlock(with: secret, unlocker: unlocker, onTry: onTry)
             defer { keyring.lock() }
             guard keyring.id == backup.id else { throw KeyringError(.belongsToAnotherKeyring(.keyring), directory) }
             return keyring.sequence >= backup.sequence
         } catch let error as KeyringError {
             // A keyring that is whole and has another unlocker is not to be replaced by an older one.
-            if error.reason == .unlockFailed || error.reason == .belongsToAnotherKeyring(.keyring) { throw error }
-            return false
+            switch error.reason {
+            case .unlockFailed, .unlockCostExceeded, .unlockerNotFound, .cancelled, .belongsToAnotherKeyring(.keyring):
+                throw error
+            default: return false
+            }
         }
     }
 
