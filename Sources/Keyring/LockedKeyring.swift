@@ -128,7 +128,7 @@ public struct LockedKeyring: Sendable {
     ///   - onTry: called before each try.
     /// - Throws: `KeyringError.unlockFailed` where it opens none of them; `.unlockCostExceeded` where it opens none of those that
     ///   were tried, and trying the others would cost too much; `.unlockerNotFound` where there is none of that name; `.cancelled`
-    ///   where the task was; `.forged` where the file was changed by somebody who does not hold the root key.
+    ///   where the task was; `.forged` where the file was changed without the root key.
     public func unlock(
         with secret: UnlockSecret, unlocker: String? = nil, onTry: UnlockTryHandler? = nil
     ) throws -> UnlockedKeyring {

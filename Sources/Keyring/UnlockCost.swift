@@ -1,5 +1,5 @@
 // What it may cost to find out which unlocker a secret opens: docs/security/custody.md, rule 8. The keyring is not
-// verified at that moment, so whoever can write the file chose the costs.
+// verified at that moment, so the costs are the choice of who can write the file.
 
 import CryptoPrimitives
 import KeyPolicy

@@ -40,7 +40,7 @@ public final class Needle: Sendable, CustomStringConvertible, CustomReflectable 
     /// - Parameters:
     ///   - name: 1 to 120 ASCII letters, digits, spaces and `_ . , : # ( ) -`.
     ///   - kind: random bytes, or text.
-    ///   - origin: `.generated` only where whoever calls knows that Strongroom made it at random.
+    ///   - origin: `.generated` only where the caller knows that Strongroom made it at random.
     /// - Throws: `ScanError` where it is too short or too simple to be looked for.
     public init(_ name: String, _ kind: Kind, _ secret: consuming SecretBytes, origin: Origin = .chosen) throws {
         guard Self.isName(name) else { throw ScanError(.needleNameInvalid) }

@@ -72,6 +72,27 @@ import Testing
         #expect(unknown.status == 10 && unknown.outputText.contains("error[unlocker_not_found]"))
     }
 
+    /// The way out that the runbook has: with the right secret the forgery is told at the first try, and the backup takes its place. Where
+    /// the owner's unlocker is not in it any more, the file that is there is not replaced unasked: it may be newer than the backup.
+    @Test func aForgedKeyringIsReplacedFromItsBackup() throws {
+        let backup = directory.appending("backup").string
+        #expect(try run("key", "backup", backup).status == 0)
+        try forger("unlockers", ["keyring": keyring, "out": keyring])
+        #expect(try run("key", "restore", "--backup", backup).status == 0)
+        #expect(try run("profile", "list").status == 0)
+
+        let ids = try forger("unlockers", ["keyring": keyring, "out": keyring])
+        let own: String = try ids.value("true", "0")
+        try forger("unlockers", ["keyring": keyring, "out": keyring, "keep": ids.value("forged", as: [String].self)])
+        let forged = try TestFiles.read(keyring)
+        let refused = try run("key", "restore", "--backup", backup, "--unlocker", own)
+        #expect(refused.status == 10 && refused.outputText.contains("error[unlocker_not_found]"))
+        #expect(try TestFiles.read(keyring) == forged)
+        try FileManager.default.removeItem(atPath: keyring.string)
+        #expect(try run("key", "restore", "--backup", backup, "--unlocker", own).status == 0)
+        #expect(try run("profile", "list").status == 0)
+    }
+
     /// Each of them takes half a minute, so a program that ends before that was ended in the middle of one.
     @Test func anInterruptEndsADerivationAtOnce() throws {
         try forger("unlockers", ["keyring": keyring, "out": keyring, "keep": [String]()])

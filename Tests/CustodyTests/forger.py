@@ -287,7 +287,7 @@ def takeover(keyring, out, endorsed="missing", known=None, version=None, by=1, d
     """Rule 1's attack: one root key of the attacker's, sealed to every unlocker; all others destroyed; the sequence raised.
 
     `endorsed` is `missing`, `random` or `known`: by the root key `{"version": N, "root": KEY}` of an earlier moment. Without `destroys` the
-    others stay, `decryptOnly`, so that whoever opens the file has to check the endorsement."""
+    others stay, `decryptOnly`, so that a reader has to check the endorsement."""
     document = Document(keyring)
     data, root = document.json, os.urandom(32)
     ring, version = data["keyringId"], version or max(r["version"] for r in data["rootKeys"]) + 1

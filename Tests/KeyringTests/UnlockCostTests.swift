@@ -9,7 +9,7 @@ import Testing
 @testable import CryptoPrimitives
 @testable import Keyring
 
-/// docs/security/custody.md, rule 8: whoever can write the keyring file chooses the costs, and still not what they sum up to.
+/// docs/security/custody.md, rule 8: who can write the keyring file chooses the costs, and still not what they sum up to.
 @Suite struct UnlockCostTests {
     private let test: TestKeyring
     private static let highest = UnlockerSealing.Derivation.scrypt(.init(unchecked: 20, 16, 4))

@@ -81,7 +81,7 @@ import Testing
             ])
     }
 
-    /// A needle is chosen unless whoever makes it says that it was made at random.
+    /// A needle is chosen unless the place where it is made says that it was made at random.
     @Test func aNeedleIsChosenUnlessItIsSaid() throws {
         #expect(try Needle("a", .key, SecretBytes(testing: Random.bytes(count: 32))).origin == .chosen)
     }
