@@ -183,6 +183,13 @@ let package = Package(
         tests(
             "RecoveryTests",
             ["DurableFiles", "Keyring", "PageCipher", "Secrets", "Snapshots", "Strongroom", "TestHelper", grdb]),
+        // With a forger that shares no code with us.
+        .testTarget(
+            name: "CustodyTests",
+            dependencies: [
+                "TestSupport", "Keyring", "Secrets", "Snapshots", "Strongroom", "StrongroomCLI", grdb, system,
+            ],
+            exclude: ["forger.py"], swiftSettings: strict),
         tests("RehearsalTests", ["Rehearsal", "Strongroom", grdb]),
         .testTarget(
             name: "RehearsalServiceTests",

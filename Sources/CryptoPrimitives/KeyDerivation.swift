@@ -76,6 +76,12 @@ public struct ScryptCost: Sendable, Hashable {
     public static let logNBounds = 15...20
     static let blockSizeBounds = 1...16
     static let parallelismBounds = 1...4
+    /// The units of the most expensive cost that is within the bounds.
+    package static let maximumUnits =
+        (1 << logNBounds.upperBound) * blockSizeBounds.upperBound * parallelismBounds.upperBound
+
+    /// How much work it is: N · r · p.
+    package var units: Int { (1 << logN) * blockSize * parallelism }
 
     /// Checks the bounds, before anything is allocated.
     ///

@@ -38,6 +38,8 @@ public struct KeyringError: ReportableError, Equatable {
         case continuityBroken
         /// No unlocker of this keyring is opened by this secret.
         case unlockFailed
+        /// The secret opened none of the unlockers that were tried; to try so many more would cost too much.
+        case unlockCostExceeded(untried: Int)
         /// The keyring has been locked; its keys are no longer in memory.
         case locked
         /// There is a keyring here already.
@@ -65,6 +67,8 @@ public struct KeyringError: ReportableError, Equatable {
         case tooManyKeys
         /// A recovery key or recipient in text form that is mistyped or cut.
         case recoveryTextInvalid
+        /// The task was cancelled.
+        case cancelled
     }
 
     /// What is wrong.
@@ -96,6 +100,7 @@ public struct KeyringError: ReportableError, Equatable {
         case .storeUnverifiable: "store_unverifiable"
         case .continuityBroken: "keyring_continuity_broken"
         case .unlockFailed: "unlock_failed"
+        case .unlockCostExceeded: "unlock_cost_exceeded"
         case .locked: "keyring_locked"
         case .alreadyExists: "keyring_exists"
         case .passphraseTooShort: "passphrase_too_short"
@@ -112,13 +117,15 @@ public struct KeyringError: ReportableError, Equatable {
         case .rotationBlocked: "rotation_blocked"
         case .tooManyKeys: "too_many_keys"
         case .recoveryTextInvalid: "recovery_text_invalid"
+        case .cancelled: "cancelled"
         }
     }
 
     /// What kind of trouble it is.
     public var category: ErrorCategory {
         switch reason {
-        case .missing(.envelope), .missing(.keyring), .unlockFailed, .locked, .dataKeyUnavailable, .unlockerRemoved:
+        case .missing(.envelope), .missing(.keyring), .unlockFailed, .unlockCostExceeded, .locked, .dataKeyUnavailable,
+            .unlockerRemoved:
             .couldNotUnlock
         case .missing, .unlockerNotFound: .notFound
         case .rotationBlocked: .inUse
@@ -130,6 +137,7 @@ public struct KeyringError: ReportableError, Equatable {
             .usage
         case .passphraseTooShort, .unlockerKindForbidden, .tooFewUnlockers: .againstPolicy
         case .verificationFailed: .system
+        case .cancelled: .incomplete
         }
     }
 
@@ -155,6 +163,8 @@ public struct KeyringError: ReportableError, Equatable {
         case .continuityBroken:
             "the root keys of the keyring file are none that this program holds, and none that those vouch for"
         case .unlockFailed: "no unlocker of this keyring is opened by this secret"
+        case .unlockCostExceeded(let untried):
+            "none of the unlockers that were tried is opened by this secret, and to try the other \(untried) would take too long"
         case .locked: "the keyring is locked"
         case .alreadyExists: "there is a keyring here already"
         case .passphraseTooShort(let minimum): "the passphrase is shorter than \(minimum) bytes"
@@ -174,6 +184,7 @@ public struct KeyringError: ReportableError, Equatable {
         case .rotationBlocked: "a snapshot, a restore or another rotation is under way"
         case .tooManyKeys: "this keyring or envelope has held as many keys as its file can list"
         case .recoveryTextInvalid: "this is no recovery key or recipient, or it is mistyped: its check sum does not fit"
+        case .cancelled: "it was cancelled; nothing was changed"
         }
     }
 
@@ -202,6 +213,8 @@ public struct KeyringError: ReportableError, Equatable {
         case .unsupportedVersion, .unsupportedFeature: "use a newer version of Strongroom"
         case .unlockFailed:
             "check the key file or passphrase; 'strongroom unlocker list' shows what this keyring accepts"
+        case .unlockCostExceeded:
+            "name yours with --unlocker ID; 'strongroom unlocker list' shows them; where some are not yours, the file was changed"
         case .locked: "open the store again"
         case .alreadyExists: "open it, or choose another directory"
         case .passphraseTooShort: "use a longer passphrase: several random words are easy to keep"
@@ -218,6 +231,7 @@ public struct KeyringError: ReportableError, Equatable {
         case .rotationBlocked: "wait until it is done, and try again; nothing was changed"
         case .tooManyKeys: "make a new store, and restore snapshots into it"
         case .recoveryTextInvalid: "compare it with the paper, letter by letter"
+        case .cancelled: "start it again"
         }
     }
 }

@@ -118,14 +118,34 @@ public struct LockedKeyring: Sendable {
 
     /// Unlocks the keyring and verifies its file.
     ///
+    /// The cheapest unlocker of the secret's kind is tried first, and the others one after the other, so that no more than the
+    /// memory of one derivation is needed; before it has cost more than the most expensive derivation that the format allows, it
+    /// ends (docs/security/custody.md, rule 8).
+    ///
     /// - Parameters:
     ///   - secret: tried with every unlocker of its kind.
-    ///   - unlocker: the id of the only one to try, where several passphrases would take long.
-    /// - Throws: `KeyringError.unlockFailed` where the secret opens none; `.forged` where it does and the file was
-    ///   changed by somebody who does not hold the root key.
-    public func unlock(with secret: UnlockSecret, unlocker: String? = nil) throws -> UnlockedKeyring {
+    ///   - unlocker: where it is named, the only one that is tried.
+    ///   - onTry: called before each try.
+    /// - Throws: `KeyringError.unlockFailed` where it opens none of them; `.unlockCostExceeded` where it opens none of those that
+    ///   were tried, and trying the others would cost too much; `.unlockerNotFound` where there is none of that name; `.cancelled`
+    ///   where the task was; `.forged` where the file was changed without the root key.
+    public func unlock(
+        with secret: UnlockSecret, unlocker: String? = nil, onTry: UnlockTryHandler? = nil
+    ) throws -> UnlockedKeyring {
+        try unlock(with: secret, unlocker: unlocker, onTry: onTry, budget: UnlockPlan.budget)
+    }
+
+    func unlock(
+        with secret: UnlockSecret, unlocker: String?, onTry: UnlockTryHandler?, budget: Int
+    ) throws -> UnlockedKeyring {
         let path = Self.path(in: directory)
-        for entry in document.unlockers where unlocker == nil || unlocker == entry.id {
+        if let unlocker, !document.unlockers.contains(where: { $0.id == unlocker }) {
+            throw KeyringError(.unlockerNotFound, path)
+        }
+        let plan = UnlockPlan(document.unlockers, for: secret.kind, unlocker: unlocker, budget: budget)
+        for (entry, announcement) in plan.tries {
+            if Task.isCancelled { throw KeyringError(.cancelled, path) }
+            onTry?(announcement)
             guard let privateKey = try entry.privateKey(with: secret, keyring: id) else { continue }
             let unlockerKey = SecretBox(privateKey)
             let rootKeys = try rootKeys(of: entry.id, unlockerKey, known: [:])
@@ -133,7 +153,7 @@ public struct LockedKeyring: Sendable {
                 directory: directory, document: document, rootKeys: rootKeys, openedBy: entry.id,
                 unlockerKey: unlockerKey)
         }
-        throw KeyringError(.unlockFailed, path)
+        throw KeyringError(plan.untried == 0 ? .unlockFailed : .unlockCostExceeded(untried: plan.untried), path)
     }
 
     /// Opens the root keys of one unlocker that are not held yet, and shows that they and the file are authentic.

@@ -22,6 +22,24 @@ public struct BlindKit: Sendable {
         public let disclosedBits: Int
     }
 
+    /// A secret of which a kit has no fingerprint.
+    public struct LeftOut: Sendable, Codable, Hashable {
+        /// Why.
+        public enum Reason: String, Sendable, Codable {
+            /// It is not one that Strongroom made at random. What can be guessed could be confirmed with a fingerprint.
+            case notGenerated = "not_generated"
+            /// It has fewer than 32 bytes.
+            case short
+            /// Its bytes differ too little.
+            case simple
+        }
+
+        /// What it is called.
+        public let name: String
+        /// Why.
+        public let reason: Reason
+    }
+
     struct Entry: Sendable, Codable, Hashable {
         let key: Int
         let form: ByteForm
@@ -50,21 +68,32 @@ public struct BlindKit: Sendable {
 
     /// Makes a kit with a salt of its own.
     ///
-    /// - Returns: the kit, and what needles are called of which no fingerprint is made: passphrases and short keys.
+    /// It takes only what Strongroom made at random, whatever else is given: one hash tells whether a guess at anything else is
+    /// right (docs/security/custody.md, rule 9).
+    ///
+    /// - Returns: the kit, and the needles of which no fingerprint is made, each with the reason.
     /// - Throws: `ScanError.kitWouldBeEmpty` where that is all of them.
-    public static func make(of needles: [Needle], at date: Date = Date()) throws -> (kit: BlindKit, leftOut: [String]) {
+    public static func make(
+        of needles: [Needle], at date: Date = Date()
+    ) throws -> (kit: BlindKit, leftOut: [LeftOut]) {
         guard needles.count <= maximumKeys else { throw ScanError(.tooManyNeedles(limit: maximumKeys)) }
         let salt = try Random.bytes(count: 32)
         let window = try BlindWindow(salt: salt)
         var keys: [Key] = []
         var entries: [Entry] = []
-        var leftOut: [String] = []
+        var leftOut: [LeftOut] = []
         for needle in needles {
-            let forms = try KeyForms(needle, schedules: false)
-            let made =
-                needle.kind == .key && needle.secret.count >= 32 ? try window.entries(of: forms, key: keys.count) : []
-            if made.isEmpty {
-                leftOut.append(needle.name)
+            guard needle.kind == .key, needle.origin == .generated else {
+                leftOut.append(LeftOut(name: needle.name, reason: .notGenerated))
+                continue
+            }
+            guard needle.secret.count >= 32 else {
+                leftOut.append(LeftOut(name: needle.name, reason: .short))
+                continue
+            }
+            let made = try window.entries(of: KeyForms(needle, schedules: false), key: keys.count)
+            guard !made.isEmpty else {
+                leftOut.append(LeftOut(name: needle.name, reason: .simple))
                 continue
             }
             keys.append(Key(name: needle.name, disclosedBits: made.count * BlindWindow.filterBits))

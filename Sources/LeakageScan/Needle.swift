@@ -12,6 +12,14 @@ public final class Needle: Sendable, CustomStringConvertible, CustomReflectable 
         case text
     }
 
+    /// Where it comes from, which decides whether a fingerprint of it may be handed out.
+    public enum Origin: String, Sendable, Codable {
+        /// Strongroom made it, or what it is derived from, at random: it cannot be guessed.
+        case generated
+        /// It was given by a person, a file or a command. It may be anything, also what can be guessed.
+        case chosen
+    }
+
     /// The shortest run of a key's bytes that is reported.
     public static let minimumKeyBytes = 16
     /// The shortest text that is looked for.
@@ -23,6 +31,8 @@ public final class Needle: Sendable, CustomStringConvertible, CustomReflectable 
     public let name: String
     /// How much of it counts.
     public let kind: Kind
+    /// Where it comes from.
+    public let origin: Origin
     let secret: SecretBytes
 
     /// Takes over a secret.
@@ -30,8 +40,9 @@ public final class Needle: Sendable, CustomStringConvertible, CustomReflectable 
     /// - Parameters:
     ///   - name: 1 to 120 ASCII letters, digits, spaces and `_ . , : # ( ) -`.
     ///   - kind: random bytes, or text.
+    ///   - origin: `.generated` only where the caller knows that Strongroom made it at random.
     /// - Throws: `ScanError` where it is too short or too simple to be looked for.
-    public init(_ name: String, _ kind: Kind, _ secret: consuming SecretBytes) throws {
+    public init(_ name: String, _ kind: Kind, _ secret: consuming SecretBytes, origin: Origin = .chosen) throws {
         guard Self.isName(name) else { throw ScanError(.needleNameInvalid) }
         let minimum = kind == .key ? Self.minimumKeyBytes : Self.minimumTextBytes
         guard secret.count >= minimum else { throw ScanError(.needleTooShort(minimumBytes: minimum)) }
@@ -39,6 +50,7 @@ public final class Needle: Sendable, CustomStringConvertible, CustomReflectable 
         guard different >= (kind == .key ? 8 : 4) else { throw ScanError(.needleTooSimple) }
         self.name = name
         self.kind = kind
+        self.origin = origin
         if secret.count > Self.maximumBytes {
             self.secret = try SecretBytes(count: Self.maximumBytes) { target in
                 secret.withUnsafeBytes {

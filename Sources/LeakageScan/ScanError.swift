@@ -108,7 +108,8 @@ public struct ScanError: ReportableError, Equatable {
         case .tooManyNeedles: "scan for the keys of fewer profiles at a time"
         case .kitMalformed: "copy it again, or make another one with 'strongroom scan kit'"
         case .kitVersionUnsupported: "use that program"
-        case .kitWouldBeEmpty: "a kit is for random keys of 32 bytes or more; passphrases can be guessed from one"
+        case .kitWouldBeEmpty:
+            "a kit has only keys that Strongroom made at random: name a store and a way to unlock it; what was given could be guessed from one"
         case .baselineMalformed: "see docs/leakage.md for what it must look like"
         case .processMissing: "check the number with 'ps'"
         case .processNotOwn: "scan a process of your own"

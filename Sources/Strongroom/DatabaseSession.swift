@@ -21,15 +21,24 @@ extension DatabaseFiles {
     ///
     /// GRDB commits something empty into a WAL without bytes when it opens a pool, at the price of two syncs; and SQLite looks
     /// at no WAL that is only as long as its header. So a new one gets that many zeros.
-    func makeWAL() throws {
-        if try !StrictFiles.exists(wal) { try DurableFiles.createEmpty(wal, length: WALScan.headerLength) }
+    ///
+    /// - Parameter isEmpty: whether it gets none, because an open connection is to go into WAL mode: SQLite takes a WAL that has bytes
+    ///   as a sign that the database is in it.
+    func makeWAL(isEmpty: Bool = false) throws {
+        if try !StrictFiles.exists(wal) {
+            try DurableFiles.createEmpty(wal, length: isEmpty ? 0 : WALScan.headerLength)
+        }
         try DurableFiles.syncDirectory(directory)
     }
 
     /// Says in the envelope that the database is in use.
-    func beginSession(_ envelope: Envelope, _ keyring: UnlockedKeyring) throws -> Envelope {
+    ///
+    /// - Parameter isResumed: whether a connection is open already, and not in WAL mode.
+    func beginSession(
+        _ envelope: Envelope, _ keyring: UnlockedKeyring, isResumed: Bool = false
+    ) throws -> Envelope {
         if envelope.session == .open { return envelope }
-        try makeWAL()
+        try makeWAL(isEmpty: isResumed)
         return try keyring.note(session: .open, in: envelope)
     }
 

@@ -29,3 +29,5 @@
 @_exported public import struct Snapshots.UnusableSnapshot
 @_exported public import class Snapshots.VerifyKey
 @_exported public import struct SystemPackage.FilePath
+@_exported public import struct Keyring.UnlockTry
+@_exported public import typealias Keyring.UnlockTryHandler

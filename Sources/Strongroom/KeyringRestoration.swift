@@ -41,6 +41,8 @@ extension Store {
     ///   - keyring: where its keys are, or were; inside the store unless another place is named.
     ///   - backup: a directory that ``backUpKeyring(to:isDryRun:)`` made.
     ///   - secret: an unlocker that the backup knows.
+    ///   - unlocker: its id, where it is the only one to be tried.
+    ///   - onTry: called before each try, of the backup and of what is there.
     ///   - acceptingSequence: the sequence of the newest keyring at hand, where that is older than one seen before and is to be accepted
     ///     all the same.
     ///   - acceptingPolicy: the SHA-256 of `policy.yaml`, 64 hex digits, where no key at hand verifies the store's own file.
@@ -49,19 +51,27 @@ extension Store {
     ///   before. Nothing is changed then.
     public static func restoreKeyring(
         of directory: FilePath, keyring keyringDirectory: FilePath? = nil, from backup: FilePath,
-        with secret: UnlockSecret, acceptingSequence: Int? = nil, acceptingPolicy: String? = nil,
-        isDryRun: Bool = false
+        with secret: UnlockSecret, unlocker: String? = nil, onTry: UnlockTryHandler? = nil,
+        acceptingSequence: Int? = nil, acceptingPolicy: String? = nil, isDryRun: Bool = false
     ) async throws -> KeyringRestoreReport {
         try await BlockingWork.run {
             let target = keyringDirectory ?? defaultKeyringDirectory(of: directory)
-            let kept = try LockedKeyring(in: backup).unlock(with: secret)
+            let unlock = { (place: FilePath) throws -> UnlockedKeyring in
+                try LockedKeyring(in: place).unlock(with: secret, unlocker: unlocker, onTry: onTry)
+            }
+            let kept = try unlock(backup)
             defer { kept.lock() }
             var restoration = try KeyringRestoration(
-                directory, target, kept, secret, acceptingSequence: acceptingSequence, acceptingPolicy: acceptingPolicy)
+                directory, target, kept, acceptingSequence: acceptingSequence, acceptingPolicy: acceptingPolicy,
+                unlock: unlock)
             defer { restoration.current?.lock() }
             if !isDryRun {
                 try restoration.requireAcceptance()
-                try restoration.run(unlockingWith: secret)
+                try restoration.run(unlock)
+                let store = try openWithoutGlobal(
+                    at: directory, keyring: target, with: secret, unlocker: unlocker, onTry: onTry)
+                defer { try? store.lock() }
+                try restoration.finish(in: store)
             }
             return restoration.report
         }
@@ -90,14 +100,15 @@ private struct KeyringRestoration {
     private var chosen: UnlockedKeyring { isReplaced ? backup : current ?? backup }
 
     init(
-        _ directory: FilePath, _ target: FilePath, _ backup: UnlockedKeyring, _ secret: UnlockSecret,
-        acceptingSequence: Int?, acceptingPolicy: String?
+        _ directory: FilePath, _ target: FilePath, _ backup: UnlockedKeyring, acceptingSequence: Int?,
+        acceptingPolicy: String?, unlock: (FilePath) throws -> UnlockedKeyring
     ) throws {
+        try StoreFiles.requireSameKeyring(directory, backup)
         self.directory = directory
         self.target = target
         self.backup = backup
         acceptedSequence = acceptingSequence
-        let current = try Self.trusted(target, continuing: backup, with: secret, acceptingBackup: acceptingSequence)
+        let current = try Self.trusted(target, continuing: backup, acceptingBackup: acceptingSequence, unlock: unlock)
         self.current = current
         isReplaced = (current?.sequence ?? -1) < backup.sequence
         let chosen = isReplaced ? backup : current ?? backup
@@ -143,11 +154,12 @@ private struct KeyringRestoration {
     ///
     /// - Throws: `KeyringError` with `.continuityBroken` where it opens, and nothing shows that it is the one of the backup gone on.
     private static func trusted(
-        _ target: FilePath, continuing backup: UnlockedKeyring, with secret: UnlockSecret, acceptingBackup sequence: Int?
+        _ target: FilePath, continuing backup: UnlockedKeyring, acceptingBackup sequence: Int?,
+        unlock: (FilePath) throws -> UnlockedKeyring
     ) throws -> UnlockedKeyring? {
         let current: UnlockedKeyring
         do {
-            current = try LockedKeyring(in: target).unlock(with: secret)
+            current = try unlock(target)
         } catch let error as KeyringError {
             switch error.reason {
             case .missing(.keyring), .damaged, .forged, .malformed, .costOutOfRange: return nil
@@ -223,12 +235,12 @@ private struct KeyringRestoration {
 
     // MARK: What to do
 
-    mutating func run(unlockingWith secret: UnlockSecret) throws {
+    mutating func run(_ unlock: (FilePath) throws -> UnlockedKeyring) throws {
         if isReplaced {
             try Store.setAside(target.appending("keyring.json"))
             try LockedKeyring.install(backup, in: target)
         }
-        let keyring = try LockedKeyring(in: target).unlock(with: secret)
+        let keyring = try unlock(target)
         defer { keyring.lock() }
         guard keyring.id == chosen.id, keyring.sequence == chosen.sequence, chosen.isContinued(by: keyring) else {
             throw KeyringError(.continuityBroken, target)
@@ -238,11 +250,12 @@ private struct KeyringRestoration {
         try adopt(into: keyring)
         try keyring.raiseSequence(above: seen)
         try store.write(with: keyring)
-        rotation.release()
-        let opened = try Store.openWithoutGlobal(at: directory, keyring: target, with: secret)
-        defer { try? opened.lock() }
-        try bringEpochsUpToDate(in: opened)
-        try record(in: opened)
+    }
+
+    /// What needs the store, which opens again now.
+    mutating func finish(in store: Store) throws {
+        try bringEpochsUpToDate(in: store)
+        try record(in: store)
     }
 
     private mutating func adopt(into keyring: UnlockedKeyring) throws {
@@ -309,9 +322,6 @@ private struct StoreFiles {
             keyring.flatMap { try? $0.read(StoreDocument.self, from: path) }
         }
         let claimed = try? StoreDocument(unverifiedFrom: path)
-        if let claimed, claimed.keyringId != backup.id {
-            throw KeyringError(.belongsToAnotherKeyring(.backup), backup.directory)
-        }
         let copy = verified(backup, backup.directory.appending("store.json"))
         let onDisk = verified(current, path) ?? verified(backup, path) ?? (CustodyCheck.storeVerified.isSkipped ? claimed : nil)
         let policyPath = Store.policyPath(in: directory)
@@ -336,6 +346,14 @@ private struct StoreFiles {
             throw StrongroomError(.policyChanged, policyPath)
         }
         policyFromBackup = kept
+    }
+
+    /// That the backup is of this store, as far as the store's own file tells.
+    static func requireSameKeyring(_ directory: FilePath, _ backup: UnlockedKeyring) throws {
+        let claimed = try? StoreDocument(unverifiedFrom: Store.documentPath(in: directory))
+        guard claimed?.keyringId ?? backup.id == backup.id else {
+            throw KeyringError(.belongsToAnotherKeyring(.backup), backup.directory)
+        }
     }
 
     /// Puts them in their places, signed under the active root key.

@@ -103,13 +103,13 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
     func beginSession() throws {
         // While the envelope says so there is a WAL: SQLite leaves it there when the last connection is closed.
         try writer.writeWithoutTransaction { try Engine.keepWAL(true, $0) }
-        try resumeSession()
+        hasSession.withLock { $0 = true }
+        try envelope.withLock { $0 = try files.beginSession($0, keyring) }
     }
 
     /// Says it again, after a rotation has said something else.
     func resumeSession() throws {
-        hasSession.withLock { $0 = true }
-        try envelope.withLock { $0 = try files.beginSession($0, keyring) }
+        try envelope.withLock { $0 = try files.beginSession($0, keyring, isResumed: true) }
     }
 
     /// Writes back what is in the WAL, notes the new epoch if anything changed, closes every connection, says in the envelope that

@@ -41,13 +41,16 @@ extension Store {
     ///   - directory: the store.
     ///   - backup: a directory that ``backUpKeyring(to:isDryRun:)`` made.
     ///   - secret: an unlocker.
+    ///   - unlocker: its id, where it is the only one to be tried.
+    ///   - onTry: called before each try.
     /// - Throws: `KeyringError.unlockFailed` where the secret does not open the backup; `.belongsToAnotherKeyring` where that is of
     ///   another store.
     public static func rehearseRecovery(
-        of directory: FilePath, from backup: FilePath, with secret: UnlockSecret
+        of directory: FilePath, from backup: FilePath, with secret: UnlockSecret, unlocker: String? = nil,
+        onTry: UnlockTryHandler? = nil
     ) async throws -> RehearsalReport {
         try await BlockingWork.run {
-            let keyring = try LockedKeyring(in: backup).unlock(with: secret)
+            let keyring = try LockedKeyring(in: backup).unlock(with: secret, unlocker: unlocker, onTry: onTry)
             defer { keyring.lock() }
             guard try StrictFiles.exists(documentPath(in: directory)) else {
                 throw StrongroomError(.storeMissing, directory)

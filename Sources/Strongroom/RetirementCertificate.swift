@@ -81,8 +81,14 @@ extension Store {
         guard let scope = KeyScope(certificate.scope), certificate.keyringId == keyring.id else {
             throw KeyringError(.belongsToAnotherKeyring(.certificate), path)
         }
-        let key = try? keyring.envelope(for: scope).dataKeys.first { $0.generation == certificate.generation }
-        let isGone = key.map { $0.state == .destroyed } ?? true
+        let isGone: Bool
+        do {
+            let key = try keyring.envelope(for: scope).dataKeys.first { $0.generation == certificate.generation }
+            isGone = key.map { $0.state == .destroyed } ?? true
+        } catch let error as KeyringError {
+            // Where there is no envelope any more there is no key in it.
+            isGone = error.reason != .rolledBack(.envelope)
+        }
         guard certificate.outcome == .unused || isGone else { throw KeyringError(.malformed(.certificate), path) }
         return certificate
     }

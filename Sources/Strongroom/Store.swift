@@ -133,16 +133,22 @@ public final class Store: Sendable {
     ///   - directory: the store.
     ///   - keyring: where its keys are; inside the store unless another place is named.
     ///   - secret: a passphrase, a key file or a recovery key.
+    ///   - unlocker: the id of the unlocker that the secret opens; where it is not named, those of its kind are tried, the cheapest
+    ///     first.
+    ///   - onTry: called before each try. What it is told has not been verified.
     ///   - options: the app's migrations, and what it wants to be done about damage.
     ///   - logger: gets codes and numbers, never names, paths, content or keys.
-    /// - Throws: `KeyringError.unlockFailed` where the secret opens no unlocker; other errors, each with a code of its
+    /// - Throws: `KeyringError.unlockFailed` where the secret opens no unlocker; `.unlockCostExceeded` where it opens none of those
+    ///   that were tried, and trying the others would cost more than half a minute; other errors, each with a code of its
     ///   own, where a file is missing, damaged, forged or old. Nothing is changed then.
     public static func open(
         at directory: FilePath, keyring keyringDirectory: FilePath? = nil, with secret: UnlockSecret,
-        options: StoreOptions = StoreOptions(), logger: Logger = Logger(label: "strongroom")
+        unlocker: String? = nil, onTry: UnlockTryHandler? = nil, options: StoreOptions = StoreOptions(),
+        logger: Logger = Logger(label: "strongroom")
     ) throws -> Store {
         let store = try openWithoutGlobal(
-            at: directory, keyring: keyringDirectory, with: secret, options: options, logger: logger)
+            at: directory, keyring: keyringDirectory, with: secret, unlocker: unlocker, onTry: onTry, options: options,
+            logger: logger)
         do {
             try store.noticeRollback()
             return store
@@ -155,10 +161,11 @@ public final class Store: Sendable {
     /// Opens a store whose global database may be the one thing that is broken, so that a snapshot of it can be looked at
     /// and restored. Whether the keyring was put back from the past is not noticed: that is known to the global database.
     ///
-    /// - Throws: as ``open(at:keyring:with:options:logger:)``, but for what is wrong with the global database.
+    /// - Throws: as ``open(at:keyring:with:unlocker:onTry:options:logger:)``, but for what is wrong with the global database.
     public static func openWithoutGlobal(
         at directory: FilePath, keyring keyringDirectory: FilePath? = nil, with secret: UnlockSecret,
-        options: StoreOptions = StoreOptions(), logger: Logger = Logger(label: "strongroom")
+        unlocker: String? = nil, onTry: UnlockTryHandler? = nil, options: StoreOptions = StoreOptions(),
+        logger: Logger = Logger(label: "strongroom")
     ) throws -> Store {
         let path = documentPath(in: directory)
         guard try StrictFiles.exists(directory), try StrictFiles.exists(path) else {
@@ -168,7 +175,7 @@ public final class Store: Sendable {
         let claimed = try StoreDocument(unverifiedFrom: path)
         let locked = try LockedKeyring(in: keyringDirectory ?? defaultKeyringDirectory(of: directory))
         guard locked.id == claimed.keyringId else { throw KeyringError(.belongsToAnotherKeyring(.store), path) }
-        let keyring = try locked.unlock(with: secret)
+        let keyring = try locked.unlock(with: secret, unlocker: unlocker, onTry: onTry)
         do {
             let document = try keyring.read(StoreDocument.self, from: path)
             let policyPath = policyPath(in: directory)

@@ -47,6 +47,11 @@ struct UnlockOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Read the recovery key from this file descriptor.", valueName: "n"))
     var recoveryKeyFd: Int32?
 
+    @Option(
+        help: ArgumentHelp(
+            "Try this unlocker only; otherwise those of the secret's kind, the cheapest first.", valueName: "id"))
+    var unlocker: String?
+
     /// Whether a way to unlock was named, so that nothing needs to be asked for.
     var isGiven: Bool { count > 0 }
 
@@ -78,8 +83,18 @@ struct UnlockOptions: ParsableArguments {
     func open(_ common: CommonOptions) throws -> Store {
         // An operator sees the plan of a recovery before anything is done.
         try Store.open(
-            at: common.storePath(), keyring: common.keyringPath, with: secret(), options: StoreOptions(recovery: .never)
-        )
+            at: common.storePath(), keyring: common.keyringPath, with: secret(), unlocker: unlocker,
+            onTry: announcer(common), options: StoreOptions(recovery: .never))
+    }
+
+    /// Says which unlocker is tried, where more than one takes long. The id follows its format; the label is not shown, because the
+    /// keyring is not verified yet.
+    func announcer(_ common: CommonOptions) -> UnlockTryHandler? {
+        guard !common.quiet else { return nil }
+        return { attempt in
+            guard attempt.slowCandidates > 1 else { return }
+            Terminal.note("Trying unlocker \(attempt.position) of \(attempt.candidates): \(attempt.unlocker.id)")
+        }
     }
 
     /// Opens the store, and locks it again whatever happens.
@@ -108,15 +123,15 @@ struct UnlockOptions: ParsableArguments {
         let store: Store
         do {
             store = try Store.open(
-                at: common.storePath(), keyring: common.keyringPath, with: secret,
-                options: StoreOptions(recovery: .never))
+                at: common.storePath(), keyring: common.keyringPath, with: secret, unlocker: unlocker,
+                onTry: announcer(common), options: StoreOptions(recovery: .never))
         } catch let error as StrongroomError {
             guard error.isAboutGlobalDatabase else { throw error }
             Terminal.error(error)
             Terminal.note("Going on without the global database: name 'global' or the id of a profile.")
             store = try Store.openWithoutGlobal(
-                at: common.storePath(), keyring: common.keyringPath, with: secret,
-                options: StoreOptions(recovery: .never))
+                at: common.storePath(), keyring: common.keyringPath, with: secret, unlocker: unlocker,
+                onTry: announcer(common), options: StoreOptions(recovery: .never))
         }
         let result: Swift.Result<Result, any Error>
         do {

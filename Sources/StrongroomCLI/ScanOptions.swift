@@ -46,7 +46,8 @@ enum StoreNeedles {
     ) throws -> (needles: [Needle], unusable: [String]) {
         let secret = try unlock.secret()
         let store = try Store.openWithoutGlobal(
-            at: common.storePath(), keyring: common.keyringPath, with: secret, options: StoreOptions(recovery: .never))
+            at: common.storePath(), keyring: common.keyringPath, with: secret, unlocker: unlock.unlocker,
+            onTry: unlock.announcer(common), options: StoreOptions(recovery: .never))
         defer { try? store.lock() }
         return try all(of: store, unlockedWith: secret)
     }
@@ -59,7 +60,9 @@ enum StoreNeedles {
         var needles: [Needle] = []
         var unusable: [String] = []
         try store.forEachSecret { name, bytes in
-            needles.append(try Needle(name, .key, bytes.copy()))
+            // All of them were made here at random, but for a recovery key, which was given and so may be anything.
+            let isGiven = secret.withSecret { given in given.isEqual(to: bytes) }
+            needles.append(try Needle(name, .key, bytes.copy(), origin: isGiven ? .chosen : .generated))
         } unusable: {
             unusable.append($0)
         }

@@ -30,6 +30,17 @@ enum Terminal {
         return String(decoding: try encoder.encode(value), as: UTF8.self)
     }
 
+    /// A text from a file that may be forged: what could steer a terminal is shown as its number.
+    static func plain(_ text: String) -> String {
+        text.unicodeScalars.map { scalar in
+            switch scalar.properties.generalCategory {
+            case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned:
+                "\\u{" + String(scalar.value, radix: 16) + "}"
+            default: String(scalar)
+            }
+        }.joined()
+    }
+
     /// Rows under headings.
     static func table(_ headings: [String], _ rows: [[String]]) {
         guard !rows.isEmpty else { return }

@@ -1,5 +1,6 @@
 import Foundation
 import SystemPackage
+import Strongroom
 import TestSupport
 import Testing
 
@@ -70,8 +71,56 @@ import Testing
         #expect(try pipe("nothing").errorText.contains("error[needle_too_short]"))
     }
 
-    @Test func anAuditorHoldsNoKey() throws {
+    /// A key that Strongroom made, as base64 in a file.
+    private func leakDataKey() throws {
+        let store = try Store.open(at: work.path, with: .keyFile(key))
+        defer { try? store.lock() }
+        var encoded: String?
+        try store.forEachSecret { name, bytes in
+            guard name.hasPrefix("data key") else { return }
+            encoded = bytes.withUnsafeBytes { Data($0).base64EncodedString() }
+        } unusable: { _ in
+        }
+        try TestFiles.write(Array("state=\(try #require(encoded))\n".utf8), to: place.appending("leak.txt"))
+    }
+
+    /// The operator's own key file may hold anything, so a kit has nothing of it; nor of what a needle file gives.
+    @Test func aKitHasOnlyKeysThatWereMadeAtRandom() throws {
         try leak()
+        let (kit, needles) = (work.directory.appending("kit.json"), work.directory.appending("needles"))
+        try TestFiles.write(Array("correct horse battery staple, and a bird".utf8), to: needles)
+        let made = try json(work.run("scan", "kit", "--json", "--out", kit.string, "--needle-file", needles.string))
+        #expect(
+            made["leftOut"] as? [[String: String]] == [
+                ["name": "needle 1", "reason": "not_generated"],
+                ["name": "keyFile of the unlocker", "reason": "not_generated"],
+            ])
+        #expect((made["keys"] as? [Any])?.count ?? 0 > 10)
+        #expect(try ChildProcess.run("strongroom", ["scan", "--kit", kit.string, place.string]).status == 0)
+        // The negative control: it is a leak, and a search with the key itself finds it.
+        #expect(try work.run("scan", place.string).status == 1)
+        let empty = try work.bare([
+            "scan", "kit", "--out", work.directory.appending("no.json").string, "--needle-file", needles.string,
+        ])
+        #expect(empty.status == 2 && empty.errorText.contains("error[kit_would_be_empty]"))
+        #expect(empty.errorText.contains("made at random"))
+    }
+
+    /// A recovery key was given, and is the private key of its unlocker at the same time: neither is in a kit.
+    @Test func aRecoveryKeyIsNotInAKit() throws {
+        let (text, kit) = (work.directory.appending("recovery"), work.directory.appending("kit.json"))
+        let generated = try json(work.bare(["unlocker", "generate-recovery", "--json", "--key-out", text.string]))
+        let recipient = try #require(generated["recipient"] as? String)
+        #expect(try work.run("unlocker", "add", "--recipient", recipient).status == 0)
+        let made = try json(
+            work.bare(["scan", "kit", "--json", "--out", kit.string, "--recovery-key-file", text.string]))
+        let names = try #require(made["leftOut"] as? [[String: String]]).compactMap { $0["name"] }
+        #expect(names.count == 2 && names.contains("recovery of the unlocker"))
+        #expect(names.contains { $0.hasPrefix("private key of unlocker ulk_") })
+    }
+
+    @Test func anAuditorHoldsNoKey() throws {
+        try leakDataKey()
         let kit = work.directory.appending("kit.json")
         let made = try work.run("scan", "kit", "--out", kit.string)
         #expect(made.status == 0 && made.outputText.contains("96"))

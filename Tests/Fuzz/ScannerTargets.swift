@@ -23,7 +23,8 @@ enum ScannerTargets {
     }()
     /// Of keys alone, which are told from names without decoding these.
     private static let keyDetectors: Detectors? = needle.flatMap { try? Detectors(needles: [$0], kit: nil) }
-    private static let needle = try? Needle("fuzz", .key, SecretBytes(count: 32) { $0.copyBytes(from: key) })
+    private static let needle = try? Needle(
+        "fuzz", .key, SecretBytes(count: 32) { $0.copyBytes(from: key) }, origin: .generated)
 
     static func run(_ target: String, _ bytes: [UInt8], scratch: FilePath) {
         guard let detectors, let keyDetectors else { return }
@@ -83,7 +84,8 @@ enum ScannerTargets {
                 wal + page, journal + [UInt8](repeating: 0, count: 484) + page, Array("SQLite format 3\0".utf8) + page,
             ]
         default:
-            let needle = try Needle("fuzz", .key, SecretBytes(count: 32) { $0.copyBytes(from: key) })
+            let needle = try Needle(
+                "fuzz", .key, SecretBytes(count: 32) { $0.copyBytes(from: key) }, origin: .generated)
             return [
                 try BlindKit.make(of: [needle]).kit.bytes(),
                 Array(

@@ -13,7 +13,8 @@ struct Throwaway {
     init(_ name: String = "throwaway") throws {
         let bytes = try Random.bytes(count: 32)
         self.bytes = bytes
-        needle = try Needle(name, .key, SecretBytes(count: 32) { $0.copyBytes(from: bytes) })
+        // Kits take nothing else.
+        needle = try Needle(name, .key, SecretBytes(count: 32) { $0.copyBytes(from: bytes) }, origin: .generated)
     }
 }
 
@@ -155,7 +156,7 @@ extension Needle {
         let key = try Throwaway("data key")
         let text = try Needle(text: "abcdefghi")
         let (kit, leftOut) = try BlindKit.make(of: [key.needle, text])
-        #expect(leftOut == ["passphrase"])
+        #expect(leftOut == [.init(name: "passphrase", reason: .notGenerated)])
         #expect(kit.keys == [.init(name: "data key", disclosedBits: 96)])
         let matcher = Matchers(keys: try WindowMatcher([(0, key.needle)], .keys))
         #expect(hits(matcher, try kit.bytes()).isEmpty)

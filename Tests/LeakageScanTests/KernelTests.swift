@@ -108,11 +108,11 @@ import Testing
         func isHex(_ byte: UInt8) -> Bool { CharacterClass.table[Int(byte)] & CharacterClass.hexDigit != 0 }
         func isPair(_ place: Int) -> Bool { bytes[place] & 0xfe == 0xc2 && bytes[place + 1] & 0xc0 == 0x80 }
         let places = block * 64..<block * 64 + 64
-        let hasEscape = places.contains { place in
-            bytes[place] == UInt8(ascii: "\\")
-                ? "xu01234567".utf8.contains(bytes[place + 1])
-                : bytes[place] == UInt8(ascii: "%") && isHex(bytes[place + 1]) && isHex(bytes[place + 2])
+        func isEscape(_ place: Int) -> Bool {
+            if bytes[place] == UInt8(ascii: "\\") { return "xu01234567".utf8.contains(bytes[place + 1]) }
+            return bytes[place] == UInt8(ascii: "%") && isHex(bytes[place + 1]) && isHex(bytes[place + 2])
         }
+        let hasEscape = places.contains(where: isEscape)
         // Among 17 bytes that fit, or in a row of them that reaches a border of the block.
         func fits(_ place: Int) -> Bool { bytes[place] < 0x80 || isPair(place) || isPair(place - 1) }
         let hasPair = places.contains { place in

@@ -193,8 +193,8 @@ struct RotationStore {
         try await sample.store.rotateDataKey(of: sample.scope)
         let new = try TestFiles.read(path)
         try TestFiles.write(old, to: path)
-        #expect(code { _ = try sample.store.openProfile(sample.info) } == "database_unknown_key")
-        #expect(await code { try await sample.store.rotateDataKey(of: sample.scope) } == "database_unknown_key")
+        #expect(code { _ = try sample.store.openProfile(sample.info) } == "envelope_rolled_back")
+        #expect(await code { try await sample.store.rotateDataKey(of: sample.scope) } == "envelope_rolled_back")
         try TestFiles.write(new, to: path)
         #expect(try sample.test.rows(sample.info, in: sample.store) == 300)
     }

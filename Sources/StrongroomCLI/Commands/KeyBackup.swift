@@ -44,7 +44,8 @@ struct KeyRehearse: AsyncParsableCommand {
 
     func run() async throws {
         let report = try await Store.rehearseRecovery(
-            of: common.storePath(), from: FilePath(backup), with: unlock.secret())
+            of: common.storePath(), from: FilePath(backup), with: unlock.secret(), unlocker: unlock.unlocker,
+            onTry: unlock.announcer(common))
         try Terminal.result(report, common) {
             print("backup of keyring \(report.keyringId), sequence \(report.sequence), opened by \(report.unlocker)")
             print("opens \(report.databases) database(s) and \(report.snapshots) snapshot(s)")
@@ -82,7 +83,8 @@ struct KeyRestore: AsyncParsableCommand {
     func run() async throws {
         let report = try await Store.restoreKeyring(
             of: common.storePath(), keyring: common.keyringPath, from: FilePath(backup), with: unlock.secret(),
-            acceptingSequence: accept.acceptSequence, acceptingPolicy: acceptPolicy?.lowercased(), isDryRun: dryRun)
+            unlocker: unlock.unlocker, onTry: unlock.announcer(common), acceptingSequence: accept.acceptSequence,
+            acceptingPolicy: acceptPolicy?.lowercased(), isDryRun: dryRun)
         try Terminal.result(report, of: .restore, common) {
             if dryRun { print("Nothing was changed. This is what would be so afterwards:") }
             print(

@@ -7,7 +7,8 @@ struct ScanKit: ParsableCommand {
         commandName: "kit", abstract: "Make a blind kit: an auditor searches for the keys with it, and holds none.",
         discussion: """
             The kit has salted one-way fingerprints. What it tells of each key, in bits, is printed and bounded (docs/formats/blind-kit.md). \
-            No fingerprint is made of a passphrase. Destroy it when the audit is over.
+            They are of keys that Strongroom made at random, and of nothing else: not of a passphrase, a key file or a recovery key, and not of \
+            what --needle-file and its like give, because a fingerprint confirms a guess. Destroy it when the audit is over.
             """)
 
     @OptionGroup var common: CommonOptions
@@ -17,7 +18,7 @@ struct ScanKit: ParsableCommand {
 
     private struct Output: Encodable {
         let keys: [BlindKit.Key]
-        let leftOut: [String]
+        let leftOut: [BlindKit.LeftOut]
         let maximumDisclosedBits = BlindKit.maximumDisclosedBits
     }
 
@@ -34,12 +35,21 @@ struct ScanKit: ParsableCommand {
         for scope in unusable { Terminal.note("The keys of \(scope) cannot be read and are not in the kit.") }
         try Terminal.result(Output(keys: kit.keys, leftOut: leftOut), common) {
             Terminal.table(["KEY", "BITS DISCLOSED"], kit.keys.map { [$0.name, String($0.disclosedBits)] })
-            for name in leftOut {
-                print("Left out: \(name). Whatever can be guessed could be confirmed with a fingerprint.")
-            }
+            for secret in leftOut { print("Left out: \(secret.name). \(secret.reason.explanation)") }
             print(
                 "At most \(BlindKit.maximumDisclosedBits) of 256 bits of any key are disclosed. Destroy the kit when the audit is over."
             )
+        }
+    }
+}
+
+extension BlindKit.LeftOut.Reason {
+    fileprivate var explanation: String {
+        switch self {
+        case .notGenerated:
+            "It was not made by Strongroom at random: a guess at it could be confirmed with a fingerprint."
+        case .short: "It has fewer than 32 bytes."
+        case .simple: "Its bytes differ too little."
         }
     }
 }

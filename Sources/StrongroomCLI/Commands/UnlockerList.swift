@@ -25,7 +25,12 @@ struct UnlockerList: ParsableCommand {
         try Terminal.result(Output(verified: isVerified, unlockers: unlockers), common) {
             Terminal.table(
                 ["id", "kind", "label", "created", "derivation"],
-                unlockers.map { [$0.id, $0.kind.rawValue, $0.label, Terminal.date($0.created), $0.derivation ?? "-"] })
+                unlockers.map {
+                    [
+                        $0.id, $0.kind.rawValue, Terminal.plain($0.label), Terminal.date($0.created),
+                        $0.derivation ?? "-",
+                    ]
+                })
         }
         if !isVerified, !common.quiet, !common.json {
             Terminal.note("This list is not verified: give --key-file or another way to unlock to verify it.")
