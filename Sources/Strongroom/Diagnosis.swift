@@ -121,6 +121,13 @@ struct Diagnosis: Sendable {
     /// The frames of the WAL.
     func scanWAL(under info: DataKeyInfo) throws -> WALScan {
         let key = try keyring.dataKey(generation: info.generation, of: envelope)
-        return try WALScan(of: DataFile(files.wal), with: key.makePageAuthenticator())
+        return try WALScan(of: DataFile(files.wal), over: DataFile(files.main), with: key.makePageKey())
+    }
+
+    /// Whether everything that waits in the WAL is in the main file already, or nothing waits there. False where it is damaged.
+    func isWrittenBack(under info: DataKeyInfo) throws -> Bool {
+        guard try files.hasPendingWAL() else { return true }
+        return try scanWAL(under: info).isWrittenBack(
+            from: DataFile(files.wal), into: DataFile(files.main), pageSize: info.pageFormat.size)
     }
 }

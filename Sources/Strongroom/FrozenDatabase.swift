@@ -24,9 +24,9 @@ struct FrozenDatabase: Sendable {
         let occasion = SnapshotOccasion(
             reason: occasion.reason, set: occasion.set, date: occasion.date,
             migrations: migrations.map { ($0.applied, $0.latest) })
-        return try store.snapshotDirectory(of: files.scope).create(occasion, progress: progress) { authenticator in
+        return try store.snapshotDirectory(of: files.scope).create(occasion, progress: progress) { key in
             let wal = try StrictFiles.exists(files.wal) ? DataFile(files.wal) : nil
-            return try PageSource(main ?? DataFile(files.main), wal: wal, at: moment, authenticator: authenticator)
+            return try PageSource(main ?? DataFile(files.main), wal: wal, at: moment, key: key)
         }
     }
 }

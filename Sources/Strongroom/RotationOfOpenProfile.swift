@@ -163,8 +163,7 @@ private final class HeldMoment {
     /// - Parameter earlier: the pages at an earlier moment.
     func pages(under key: DataKey, after earlier: PageSource? = nil) throws -> PageSource {
         let wal = try StrictFiles.exists(files.wal) ? DataFile(files.wal) : nil
-        return try PageSource(
-            DataFile(files.main), wal: wal, at: mark, authenticator: key.makePageAuthenticator(), after: earlier)
+        return try PageSource(DataFile(files.main), wal: wal, at: mark, key: key.makePageKey(), after: earlier)
     }
 
     /// - Parameter pages: those of this moment.

@@ -22,7 +22,7 @@ public struct VerificationReport: Sendable, Encodable {
         public let committedFrames: Int
         /// Frames in all, those of earlier rounds included.
         public let frames: Int
-        /// `header`, `broken_chain`, `foreign_page`, `page_size`; nil where nothing is wrong.
+        /// `header`, `broken_chain`, `foreign_page`, `page_size`, `commit_size`; nil where nothing is wrong.
         public let damage: String?
         /// The frame at which that was seen, counted from 1.
         public let damagedFrame: Int?
