@@ -24,12 +24,10 @@ enum ConnectionExchange {
             _ = try db.checkpoint(.truncate)
             // While there is no WAL, none may be missed.
             try files.markClosed()
-            let mode = try String.fetchOne(db, sql: "PRAGMA journal_mode = DELETE")
-            guard mode == "delete" else { throw StrongroomError(.connectionsOpen) }
-            // A journal in a file would be taken for that of whatever stands at this path when the program ends.
-            guard try String.fetchOne(db, sql: "PRAGMA journal_mode = MEMORY") == "memory" else {
-                throw StrongroomError(.engineSettingRefused(.journalMode))
-            }
+            // Straight to a journal in memory. One in a file would be taken for that of whatever stands at this path when the
+            // program ends; and none of ours has one, so that each that is found there is somebody else's.
+            let mode = try String.fetchOne(db, sql: "PRAGMA journal_mode = MEMORY")
+            guard mode == "memory" else { throw StrongroomError(.connectionsOpen) }
         } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY || error.resultCode == .SQLITE_LOCKED
         {
             throw StrongroomError(.connectionsOpen)

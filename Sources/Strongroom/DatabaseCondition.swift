@@ -25,6 +25,8 @@ public enum DatabaseCondition: Sendable, Hashable, Encodable {
     case walMissing
     /// The database was closed properly, and yet there is a WAL with changes beside it: of another time, or put there.
     case walUnexpected
+    /// A rollback journal stands beside the database. SQLite would roll it back without asking for a key, and none of ours has one.
+    case journalForeign
     /// There is no file, although there is a key for one.
     case missing
     /// Every key of the database has been destroyed.
@@ -52,6 +54,7 @@ public enum DatabaseCondition: Sendable, Hashable, Encodable {
         case .walDamaged: "wal_damaged"
         case .walMissing: "wal_missing"
         case .walUnexpected: "wal_unexpected"
+        case .journalForeign: "journal_foreign"
         case .missing: "missing"
         case .shredded: "shredded"
         case .rolledBack: "rolled_back"
@@ -73,6 +76,8 @@ public enum DatabaseCondition: Sendable, Hashable, Encodable {
             "the database was not closed properly, and the file with its last changes (-wal) is not there any more"
         case .walUnexpected:
             "the database was closed properly, and yet a file with changes (-wal) stands beside it: of another time, or put there"
+        case .journalForeign:
+            "a rollback journal (-journal) that is not ours stands beside the database; opened, it would overwrite pages"
         case .missing: "the database file is missing, although there is a key for it"
         case .shredded: "every key of this database has been destroyed"
         case .rolledBack: "the database is older than the one that was last closed"
@@ -93,6 +98,8 @@ public enum DatabaseCondition: Sendable, Hashable, Encodable {
             "put the -wal file back if somebody moved it; otherwise 'strongroom repair --without-wal' goes on with what is there"
         case .walUnexpected:
             "find out where it comes from; then 'strongroom repair' with --without-wal, or with --with-wal, which lays it over the database"
+        case .journalForeign:
+            "'strongroom repair' moves it to corrupted/ and loses nothing; find out who can write there"
         case .missing:
             "check that the disk is mounted; otherwise restore a snapshot: 'strongroom snapshot list' shows them"
         case .rolledBack: "put the newest copy of the file back"

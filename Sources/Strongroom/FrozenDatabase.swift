@@ -120,7 +120,7 @@ extension Store {
         // Opened before SQLite opens it and closed after: closing any descriptor of a file ends every POSIX lock that this
         // process holds on it, SQLite's own among them.
         let main = try DataFile(files.main)
-        guard try main.bytes(at: 0, count: KeyID.length) == active.keyID.bytes else {
+        guard try main.bytes(at: 0, count: KeyID.length) == active.keyID.bytes, try !files.hasForeignJournal() else {
             throw StrongroomError(
                 .database(try Diagnosis(files: files, envelope: envelope, keyring: keyring).ofFirstPage()), files.main)
         }

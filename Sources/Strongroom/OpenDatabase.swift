@@ -62,7 +62,12 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
         keys = ConnectionKey(key)
         do {
             // Made here, because SQLite would make it readable for others; it gives its other files the same mode.
-            if isNew { try DurableFiles.createEmpty(files.main) } else { try files.markOpen() }
+            if isNew {
+                try DatabaseFiles.removeCompanions(of: files.main)
+                try DurableFiles.createEmpty(files.main)
+            } else {
+                try files.markOpen()
+            }
             writer = try makeWriter(files.main.string, Engine.configuration(keys: keys, policy: policy))
         } catch {
             key.secret.wipe()

@@ -15,6 +15,8 @@ public struct Quarantine: Sendable, Hashable {
         case repair
         /// A WAL was moved away.
         case wal
+        /// A rollback journal that is not ours was moved away.
+        case journal
     }
 
     /// What put it there.

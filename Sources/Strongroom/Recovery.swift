@@ -24,6 +24,13 @@ struct Recovery {
 
     /// - Parameter ignoringRepair: whether to say what is left where page by page did not do.
     func plan(for condition: DatabaseCondition, ignoringRepair: Bool = false) throws -> (RecoveryPlan, Means) {
+        if condition == .journalForeign {
+            let behind = try diagnosis.ofAllPages(ignoringJournal: true)
+            guard behind != .healthy else { return (.movingJournal(files.scope), .nothing) }
+            var (plan, means) = try self.plan(for: behind)
+            plan.movesJournal = true
+            return (plan, means)
+        }
         var plan = RecoveryPlan(files.scope, condition, condition == .healthy ? .none : .refuse)
         guard condition.isProvenDamage, let active = try files.keyInForce(envelope) else { return (plan, .nothing) }
         let list = try store.snapshotDirectory(of: files.scope).list().snapshots

@@ -20,7 +20,7 @@ extension Store {
         let files = DatabaseFiles(.global, in: directory)
         guard let envelope = try? keyring.envelope(for: .global), let active = try? files.keyInForce(envelope),
             let key = try? keyring.dataKey(generation: active.generation, of: envelope),
-            (try? StrictFiles.exists(files.main)) == true,
+            (try? StrictFiles.exists(files.main)) == true, (try? files.hasForeignJournal()) == false,
             let queue = try? DatabaseQueue(
                 path: files.main.string, configuration: Engine.configuration(key: key, policy: policy, readonly: true))
         else { return [] }

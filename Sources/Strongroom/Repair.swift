@@ -30,13 +30,22 @@ extension Store {
     ///
     /// - Parameter acceptingLoss: whether to go on where something that was acknowledged would be lost.
     /// - Returns: nil where nothing is wrong.
-    /// - Throws: `StrongroomError.recoveryNoSnapshot`, `.lossNotAccepted`; `.database` where it is no damage. Nothing is changed then.
+    /// - Throws: `StrongroomError.recoveryNoSnapshot`, `.lossNotAccepted`; `.database` where it is no damage. Nothing is changed then,
+    ///   but that a rollback journal that is not ours has been moved away.
     public func repair(_ scope: KeyScope, acceptingLoss: Bool = false) async throws -> RecoveryEvent? {
         try await BlockingWork.run {
-            try self.withDamaged(scope) { files, _, condition in
-                if condition == .healthy { return nil }
+            try self.withDamaged(scope) { files, envelope, found in
+                var condition = found
+                var moved: RecoveryEvent?
+                if condition == .journalForeign {
+                    moved = try self.moveForeignJournal(files)
+                    condition = try Diagnosis(files: files, envelope: envelope, keyring: self.keyring).ofAllPages()
+                }
+                if condition == .healthy { return moved }
                 do {
-                    return try self.recover(files, condition, accepting: acceptingLoss ? .loss : .nothingLost)
+                    var event = try self.recover(files, condition, accepting: acceptingLoss ? .loss : .nothingLost)
+                    event.journal = moved?.journal
+                    return event
                 } catch let error as StrongroomError {
                     guard !acceptingLoss, condition.isProvenDamage, case .database = error.reason else { throw error }
                     throw StrongroomError(.lossNotAccepted, files.main)

@@ -67,7 +67,7 @@ extension DatabaseFiles {
 
     /// The WAL goes first: laid over another main file it would destroy it.
     private func exchange(into quarantine: FilePath) throws {
-        for path in [wal, shm, openMark].compactMap(\.self) {
+        for path in [journal, wal, shm, openMark].compactMap(\.self) {
             guard let name = path.lastComponent, try StrictFiles.exists(path) else { continue }
             try DurableFiles.rename(path, to: quarantine.appending(name))
         }

@@ -107,14 +107,18 @@ struct RotationOfOpenProfile {
                 moment.release()
                 database.invalidateReadOnlyConnections()
                 do {
+                    // Out of WAL mode SQLite looks for a rollback journal, in the file that stands there now and in the next one.
+                    try files.requireNoForeignJournal()
                     try ConnectionExchange.leaveWAL(db, of: files)
                     if Task.isCancelled { throw StrongroomError(.cancelled) }
+                    try files.requireNoForeignJournal()
                     try target.takeItsPlace()
                 } catch {
                     // Back to work, if this is still the file that stands at its path. The mark first: a connection that is in
                     // WAL mode again cannot be cut off without SQLite's locks staying until the process ends.
                     let found = try? DataFile(files.main).bytes(at: 0, count: KeyID.length)
-                    guard found == keys.old.info.keyID.bytes, (try? files.markOpen()) != nil,
+                    let isAlone = (try? files.hasForeignJournal()) == false
+                    guard found == keys.old.info.keyID.bytes, isAlone, (try? files.markOpen()) != nil,
                         (try? Engine.settle(db)) != nil
                     else {
                         throw cutOff(db)
