@@ -55,13 +55,13 @@ package struct LostPages: ~Copyable {
         for number in numbers where found[number] == nil { missing.insert(number) }
     }
 
-    /// Looks for pages in another file of the same database, under the same key.
-    package mutating func look(in donor: DataFile, index: Int) throws {
-        for number in missing {
-            let theirs = try donor.bytes(at: (number - 1) * layout.size, count: layout.size)
-            guard theirs.count == layout.size, isAuthentic(theirs, number), try isSameVersion(theirs, as: number) else {
-                continue
-            }
+    /// Looks for pages in another file of the same database, under the same key. That a page of it is authentic is not enough: who
+    /// can verify and not read can make one.
+    package mutating func look(in donor: inout RootedPages, index: Int) throws {
+        for number in missing.sorted() {
+            guard let theirs = try donor.page(number), isAuthentic(theirs, number), isOurs(theirs, number),
+                try isSameVersion(theirs, as: number)
+            else { continue }
             note(number, theirs, .donor(index))
         }
     }
@@ -99,12 +99,15 @@ package struct LostPages: ~Copyable {
         bytes.withUnsafeBytes { key.authenticate(SealedPage($0, number: number)) != nil }
     }
 
+    /// No tag covers the salt before page 1.
+    private func isOurs(_ bytes: [UInt8], _ number: Int) -> Bool {
+        number != 1 || Array(bytes.prefix(key.salt.count)) == key.salt
+    }
+
     /// The tag of page 1 does not cover the salt before it.
     private mutating func repairHeader() throws {
         var page = try stored(1)
-        guard page.count == layout.size, isAuthentic(page, 1), Array(page.prefix(key.salt.count)) != key.salt else {
-            return
-        }
+        guard page.count == layout.size, isAuthentic(page, 1), !isOurs(page, 1) else { return }
         page.replaceSubrange(..<key.salt.count, with: key.salt)
         note(1, page, .header)
     }

@@ -28,7 +28,9 @@ package struct PageLayout: Sendable, Hashable {
     package var tagStart: Int { size - hash.length }
 
     /// The page that SQLite never writes, because byte 2^30 of a file is where it keeps its locks.
-    package var lockPageNumber: Int { (1 << 30) / size + 1 }
+    package var lockPageNumber: Int { Self.lockPageNumber(pageSize: size) }
+
+    static func lockPageNumber(pageSize: Int) -> Int { (1 << 30) / pageSize + 1 }
 
     /// Where the ciphertext of a page begins.
     package func ciphertextStart(ofPage number: Int) -> Int { number == 1 ? Self.saltLength : 0 }

@@ -29,6 +29,7 @@ package struct PageSource: Sendable {
     /// - Parameters:
     ///   - frames: which frame of `wal` has which page.
     ///   - patches: pages that stand in none of the two files as they should.
+    /// - Throws: `PageCipherError.walDamaged` where a page is nowhere.
     package init(
         _ main: DataFile, pageSize: Int, pageCount: Int, wal: DataFile?, frames: [Int: Int], patches: [Int: [UInt8]]
     ) throws {
@@ -37,6 +38,7 @@ package struct PageSource: Sendable {
         self.pageCount = pageCount
         overlay = try wal.map { try WALOverlay(of: $0, frames: frames, pageCount: pageCount, pageSize: pageSize) }
         self.patches = patches.filter { $0.key <= pageCount }
+        guard try hasEveryPage() else { throw PageCipherError.walDamaged }
     }
 
     /// The pages of the main file with the committed frames of the WAL laid over it, as they were at one moment. The caller
@@ -45,19 +47,38 @@ package struct PageSource: Sendable {
     /// - Parameters:
     ///   - moment: the mark of the WAL when nobody was writing and that transaction had begun.
     ///   - earlier: the pages at an earlier moment: of the WAL only what was written since is read.
-    /// - Throws: `PageCipherError.walDamaged` where the WAL holds acknowledged changes that cannot be read.
+    /// - Throws: `PageCipherError.walDamaged` where the WAL holds acknowledged changes that cannot be read;
+    ///   `.pageNotAuthentic` with the first page that is missing, where the main file alone counts and is too short.
     package init(
-        _ main: DataFile, wal: DataFile?, at moment: WALMark, authenticator: borrowing PageAuthenticator,
-        after earlier: PageSource? = nil
+        _ main: DataFile, wal: DataFile?, at moment: WALMark, key: borrowing PageKey, after earlier: PageSource? = nil
     ) throws {
-        pageSize = authenticator.layout.size
+        pageSize = key.layout.size
         self.main = main
         patches = [:]
-        overlay =
-            try wal.map { try WALOverlay(of: $0, at: moment, over: main, authenticator, after: earlier?.overlay) }
-            ?? nil
-        pageCount = try overlay?.pageCount ?? main.length() / pageSize
+        // It was there at that moment, and nothing that holds it still would have let it be removed.
+        if wal == nil, moment.frames > 0, !moment.header.isEmpty { throw PageCipherError.walDamaged }
+        overlay = try wal.map { try WALOverlay(of: $0, at: moment, over: main, key, after: earlier?.overlay) } ?? nil
+        let inMain = try main.length() / pageSize
+        pageCount = overlay?.pageCount ?? inMain
+        guard try hasEveryPage() else { throw PageCipherError.walDamaged }
+        // How long a file is says nothing: page 1 says how many pages there are.
+        if overlay?.pageCount == nil, let counted = try PageOneCount(inPageOneOf: main, key)?.pages, counted > inMain {
+            throw PageCipherError.pageNotAuthentic(number: inMain + 1)
+        }
     }
+
+    /// Whether every page stands somewhere: the number of them is never taken from a file without a look at what is there.
+    private func hasEveryPage() throws -> Bool {
+        let inMain = try main.length() / pageSize
+        guard pageCount > inMain else { return true }
+        let behind = inMain + 1...pageCount
+        var elsewhere = Set(overlay?.frames.keys.filter { behind.contains($0) } ?? [])
+        elsewhere.formUnion(patches.keys.filter { behind.contains($0) })
+        if behind.contains(lockPageNumber) { elsewhere.insert(lockPageNumber) }
+        return elsewhere.count == behind.count
+    }
+
+    private var lockPageNumber: Int { PageLayout.lockPageNumber(pageSize: pageSize) }
 
     /// Whether nothing stands after the last page of the main file, where that alone is read.
     func isWholePages() throws -> Bool { try overlay?.pageCount != nil || main.length().isMultiple(of: pageSize) }
@@ -82,6 +103,11 @@ package struct PageSource: Sendable {
             } else if let overlay, let frame = overlay.frames[first + index] {
                 try overlay.read(frame, into: page)
             } else if (index + 1) * pageSize > found {
+                // SQLite leaves a hole there, or ends the file before it.
+                if first + index == lockPageNumber {
+                    page.initializeMemory(as: UInt8.self, repeating: 0)
+                    continue
+                }
                 throw DurableFilesError.shrank(main)
             }
         }

@@ -40,6 +40,9 @@ package struct ParallelPages {
     /// A chunk is a group of the root over the tags.
     private static let chunkTargetBytes = 1 << 20
 
+    /// How many pages a chunk has, but the last.
+    static func pagesInGroup(pageSize: Int) -> Int { max(1, chunkTargetBytes / pageSize) }
+
     /// The length of every chunk but the last, in bytes.
     package var chunkBytes: Int { pagesAtOnce * pageSize }
     private let pagesAtOnce: Int
@@ -58,7 +61,7 @@ package struct ParallelPages {
         self.source = source
         pageSize = source.pageSize
         pageCount = source.pageCount
-        pagesAtOnce = max(1, Self.chunkTargetBytes / pageSize)
+        pagesAtOnce = Self.pagesInGroup(pageSize: pageSize)
         let chunks = (pageCount + pagesAtOnce - 1) / pagesAtOnce
         self.workers = max(1, min(workers ?? workersPerCore * ProcessInfo.processInfo.activeProcessorCount, chunks))
     }

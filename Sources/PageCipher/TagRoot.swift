@@ -37,12 +37,24 @@ package struct TagLeaves: Sendable {
 
     /// Adds the group of pages that a chunk is.
     mutating func add(_ chunk: PageChunk, layout: PageLayout) throws {
+        leaves[chunk.firstNumber] = try Self.leaf(of: chunk, layout)
+    }
+
+    /// Whether these pages are a group that was added, as far as their tags say.
+    func contains(_ bytes: [UInt8], firstNumber: Int, layout: PageLayout) throws -> Bool {
+        try bytes.withUnsafeBytes { bytes in
+            let chunk = PageChunk(bytes: bytes, firstNumber: firstNumber, pageSize: layout.size)
+            return try leaves[firstNumber] == Self.leaf(of: chunk, layout)
+        }
+    }
+
+    private static func leaf(of chunk: PageChunk, _ layout: PageLayout) throws -> [UInt8] {
         let digest = try SHA256()
         try withUnsafeBytes(of: UInt8(0)) { try digest.update($0) }
         try chunk.forEachPage { page in
             try digest.update(UnsafeRawBufferPointer(rebasing: page.bytes[layout.tagStart...]))
         }
-        leaves[chunk.firstNumber] = try digest.finish()
+        return try digest.finish()
     }
 
     mutating func merge(_ other: TagLeaves) {

@@ -24,6 +24,9 @@ package struct WALMark: Equatable, Sendable {
         self.header = header
     }
 
+    /// Whether it stands for all that a WAL holds.
+    var isOfUnused: Bool { frames == .max }
+
     /// Of a WAL that nobody uses: all that it holds.
     package init(ofUnused file: DataFile) throws {
         self.init(frames: .max, header: try Self.header(of: file))
@@ -59,19 +62,21 @@ struct WALOverlay: Sendable {
     ///   - earlier: the overlay of an earlier moment, whose frames are not looked at again where they are of the same round.
     /// - Returns: nil where it has begun anew since, so that everything is in the main file.
     init?(
-        of file: DataFile, at moment: WALMark, over main: DataFile, _ authenticator: borrowing PageAuthenticator,
+        of file: DataFile, at moment: WALMark, over main: DataFile, _ key: borrowing PageKey,
         after earlier: WALOverlay? = nil
     ) throws {
         self.file = file
-        pageSize = authenticator.layout.size
+        pageSize = key.layout.size
         // A writer may begin the WAL anew while it is read, where all of it is in the main file already: again then.
         for attempt in 1...Self.attempts {
             // It began anew since: so all that it held at that moment was in the main file, and stays there.
             guard try file.bytes(at: 0, count: WALHeader.length) == moment.header else { return nil }
             let known = earlier?.header == moment.header ? earlier?.scan : nil
-            let scan = try WALScan(of: file, upToFrame: moment.frames, with: authenticator, continuing: known)
+            let scan = try WALScan(of: file, upToFrame: moment.frames, over: main, with: key, continuing: known)
             let isStill = try file.bytes(at: 0, count: WALHeader.length) == moment.header
-            if isStill, scan.damage == nil {
+            // Whoever has it open knows how far it goes: what looks like a torn tail before that is none.
+            let isWhole = moment.isOfUnused || scan.committedFrames == moment.frames
+            if isStill, isWhole, scan.damage == nil {
                 header = moment.header
                 newestFrames = scan.newestFrames
                 self.scan = scan
@@ -79,7 +84,7 @@ struct WALOverlay: Sendable {
                     (frames, self.pageCount) = ([:], nil)
                     return
                 }
-                let isWrittenBack = try Self.isWrittenBack(scan, file, main, authenticator.layout)
+                let isWrittenBack = try scan.isWrittenBack(from: file, into: main, pageSize: pageSize)
                 frames = isWrittenBack ? [:] : scan.newestFrames.filter { $0.key <= pageCount }
                 self.pageCount = isWrittenBack ? nil : pageCount
                 return
@@ -101,20 +106,6 @@ struct WALOverlay: Sendable {
         header = try file.bytes(at: 0, count: WALHeader.length)
     }
 
-    /// Whether the main file has every page as the WAL has it. Then the WAL may begin anew at any time, and is not needed.
-    private static func isWrittenBack(
-        _ scan: WALScan, _ file: DataFile, _ main: DataFile, _ layout: PageLayout
-    ) throws -> Bool {
-        guard let pageCount = scan.pageCount, try main.length() == pageCount * layout.size else { return false }
-        for (page, frame) in scan.newestFrames where page <= pageCount {
-            let inMain = try main.bytes(at: (page - 1) * layout.size + layout.tagStart, count: layout.hash.length)
-            let inWAL = try file.bytes(
-                at: WALFrame.pageOffset(of: frame, pageSize: layout.size) + layout.tagStart, count: layout.hash.length)
-            if inMain != inWAL { return false }
-        }
-        return true
-    }
-
     func isUnchanged() throws -> Bool {
         try frames.isEmpty || file.bytes(at: 0, count: WALHeader.length) == header
     }
@@ -123,5 +114,21 @@ struct WALOverlay: Sendable {
     func read(_ frame: Int, into page: UnsafeMutableRawBufferPointer) throws {
         let found = try file.read(at: WALFrame.pageOffset(of: frame, pageSize: pageSize), into: page)
         guard found == page.count else { throw DurableFilesError.shrank(file) }
+    }
+}
+
+extension WALScan {
+    /// Whether the main file has every page as the WAL has it, and ends where the database does. Then the WAL may begin anew at any
+    /// time, and is not needed. Also where nothing was committed in it.
+    package func isWrittenBack(from wal: DataFile, into main: DataFile, pageSize: Int) throws -> Bool {
+        guard damage == nil else { return false }
+        guard let pageCount else { return true }
+        guard try main.length() == pageCount * pageSize else { return false }
+        for (page, frame) in newestFrames where page <= pageCount {
+            let inMain = try main.bytes(at: (page - 1) * pageSize, count: pageSize)
+            let inWAL = try wal.bytes(at: WALFrame.pageOffset(of: frame, pageSize: pageSize), count: pageSize)
+            if inMain != inWAL { return false }
+        }
+        return true
     }
 }

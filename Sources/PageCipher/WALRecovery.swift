@@ -7,7 +7,8 @@ package import DurableFiles
 package struct WALRecovery: Sendable, Equatable {
     /// The newest frame of each page, by page number, up to the last commit that is whole.
     package private(set) var frames: [Int: Int] = [:]
-    /// How many pages the database has then; nil where no commit is whole.
+    /// How many pages the database has then, as page 1 in one of these frames says; nil where none of them has it or it does not say.
+    /// What a commit says of it is not authenticated, and is not looked at.
     package private(set) var pageCount: Int?
     /// Commits up to that one.
     package private(set) var keptTransactions = 0
@@ -20,12 +21,11 @@ package struct WALRecovery: Sendable, Equatable {
         let number: Int
         let page: Int
         let isCommit: Bool
-        let pagesAfter: Int
         let isSound: Bool
     }
 
-    package init(of file: DataFile, with key: borrowing PageAuthenticator) throws {
-        let frames = try Self.read(file, key)
+    package init(of file: DataFile, with key: borrowing PageKey) throws {
+        let frames = try Self.read(file, key.authenticator)
         isOfThisDatabase = frames.contains(where: \.isSound)
         guard isOfThisDatabase else { return }
         let commits = frames.filter(\.isCommit)
@@ -35,8 +35,17 @@ package struct WALRecovery: Sendable, Equatable {
         }
         keptTransactions = commits.count { $0.number <= last.number }
         lostTransactions = commits.count - keptTransactions
-        pageCount = last.pagesAfter
         for frame in frames.prefix(while: { $0.number <= last.number }) { self.frames[frame.page] = frame.number }
+        if let first = self.frames[1] { pageCount = try Self.pageCount(inFrame: first, of: file, key) }
+    }
+
+    /// What page 1 says that stands in a frame.
+    private static func pageCount(inFrame frame: Int, of file: DataFile, _ key: borrowing PageKey) throws -> Int? {
+        let page = try file.bytes(
+            at: WALFrame.pageOffset(of: frame, pageSize: key.layout.size), count: key.layout.size)
+        return try page.withUnsafeBytes { page in
+            try key.authenticate(SealedPage(page, number: 1)).flatMap { try key.header(of: $0).pageCount }
+        }
     }
 
     /// The last commit at which every page that stands in the WAL has a sound frame as its newest.
@@ -116,18 +125,12 @@ package struct WALRecovery: Sendable, Equatable {
         sum = bestGuess?.sum ?? claimed.checksum
         let header = bestGuess.map { WALFrame($0.header) } ?? claimed
         return Frame(
-            number: number, page: header.pageNumber, isCommit: header.isCommit,
-            pagesAfter: header.pagesAfterCommit ?? 0,
-            isSound: bestGuess != nil)
+            number: number, page: header.pageNumber, isCommit: header.isCommit, isSound: bestGuess != nil)
     }
 
     private static func isAuthentic(_ bytes: [UInt8], _ key: borrowing PageAuthenticator) -> Bool {
-        bytes.withUnsafeBytes { bytes in
-            let page = UnsafeRawBufferPointer(rebasing: bytes[WALFrame.headerLength...])
-            return key.authenticate(
-                SealedPage(page, number: WALFrame(Array(bytes[..<WALFrame.headerLength])).pageNumber))
-                != nil
-        }
+        let frame = WALFrame(Array(bytes[..<WALFrame.headerLength]))
+        return frame.pageNumber > 0 && bytes.withUnsafeBytes { key.authenticate(frame.page(in: $0)) != nil }
     }
 
     /// The salts of the first frame that is of this database, where the header does not say them.

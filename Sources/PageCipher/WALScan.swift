@@ -20,6 +20,8 @@ package struct WALScan: Sendable, Equatable {
         case foreignPage = "foreign_page"
         /// The page size is not the database's.
         case pageSize = "page_size"
+        /// The number of pages in a commit is not the one in the authenticated page 1 of that commit.
+        case commitSize = "commit_size"
     }
 
     /// How many frames SQLite will read, up to the last commit.
@@ -36,14 +38,17 @@ package struct WALScan: Sendable, Equatable {
     package private(set) var newestFrames: [Int: Int] = [:]
     /// What the check sum of the next frame continues; nil before the first frame.
     private var sum: WALChecksum?
+    /// What the newest committed frame of page 1 says of the number of pages; nil before the first one.
+    private var counted: PageOneCount?
 
     /// Scans the WAL of a database; a file too short to hold a frame is an empty one.
     ///
     /// - Parameters:
     ///   - last: the last frame that is looked at; the last of the file unless said otherwise.
+    ///   - main: the database's main file, whose page 1 counts where the WAL has none.
     ///   - earlier: a scan of the same round, up to a commit; only frames behind that are looked at, unless it went further.
     package init(
-        of file: DataFile, upToFrame last: Int = .max, with key: borrowing PageAuthenticator,
+        of file: DataFile, upToFrame last: Int = .max, over main: DataFile, with key: borrowing PageKey,
         continuing earlier: WALScan? = nil
     ) throws {
         if let earlier, earlier.committedFrames <= last { self = earlier }
@@ -58,6 +63,17 @@ package struct WALScan: Sendable, Equatable {
             return
         }
         try walk(file, with: key, header: parsed, frameLength: frameLength)
+        if damage == nil, try !isSizeProven(by: main, key) { report(.commitSize, at: committedFrames) }
+    }
+
+    /// Whether the number of pages after the last commit is one that page 1 of that commit says: the newest in the WAL, otherwise
+    /// the main file's. Where the WAL has one, the main file may have it already or not yet, and says nothing.
+    private func isSizeProven(by main: DataFile, _ key: borrowing PageKey) throws -> Bool {
+        guard let pageCount else { return true }
+        let counted = try counted ?? PageOneCount(inPageOneOf: main, key)
+        if let count = counted?.pages { return pageCount == count }
+        // Page 1 does not say. Then the pages that are there do.
+        return try pageCount == max(main.length() / key.layout.size, newestFrames.keys.max() ?? 0)
     }
 
     /// The page of the first frame and its number, whatever its check sum says; nil where there is none.
@@ -68,23 +84,21 @@ package struct WALScan: Sendable, Equatable {
     }
 
     private mutating func walk(
-        _ file: DataFile, with key: borrowing PageAuthenticator, header: WALHeader?, frameLength: Int
+        _ file: DataFile, with key: borrowing PageKey, header: WALHeader?, frameLength: Int
     ) throws {
         var buffer = [UInt8](repeating: 0, count: frameLength)
         var sum = sum ?? header?.checksum ?? WALChecksum()
         var firstBroken: Int?
         var hasCommitSinceBreak = false
         var uncommitted: [Int: Int] = [:]
+        var newest = counted
         for number in committedFrames + 1...frames {
             let offset = WALHeader.length + (number - 1) * frameLength
             let count = try buffer.withUnsafeMutableBytes { try file.read(at: offset, into: $0) }
             // The file is shorter than it was: somebody is truncating it.
             guard count == frameLength else { return }
             let frame = WALFrame(buffer)
-            let isAuthentic = buffer.withUnsafeBytes { bytes in
-                let page = UnsafeRawBufferPointer(rebasing: bytes[WALFrame.headerLength...])
-                return key.authenticate(SealedPage(page, number: frame.pageNumber)) != nil
-            }
+            let isAuthentic = buffer.withUnsafeBytes { key.authenticate(frame.page(in: $0)) != nil }
             guard let header else {
                 if isAuthentic { return report(.header, at: nil) }
                 continue
@@ -100,16 +114,26 @@ package struct WALScan: Sendable, Equatable {
                 sum.add(buffer[..<8], isBigEndian: header.isBigEndian)
                 sum.add(buffer[WALFrame.headerLength...], isBigEndian: header.isBigEndian)
             }
-            guard frame.salts == header.salts, sum == frame.checksum else {
+            // To SQLite, too, a frame of page 0 ends the log.
+            guard frame.salts == header.salts, sum == frame.checksum, frame.pageNumber > 0 else {
                 firstBroken = number
                 hasCommitSinceBreak = frame.isCommit && (isAuthentic || frame.salts == header.salts)
                 continue
             }
             guard isAuthentic else { return report(.foreignPage, at: number) }
             uncommitted[frame.pageNumber] = number
+            if frame.pageNumber == 1 {
+                newest = try buffer.withUnsafeBytes {
+                    try PageOneCount(of: AuthenticPage(alreadyAuthenticated: frame.page(in: $0)), key)
+                }
+            }
             guard let pagesAfter = frame.pagesAfterCommit else { continue }
+            // SQLite writes page 1 whenever the number of pages changes: without one, the number is the one before.
+            let expected = newest == nil ? pageCount : newest?.pages
+            if let expected, expected != pagesAfter { return report(.commitSize, at: number) }
             committedFrames = number
             self.sum = sum
+            counted = newest
             pageCount = pagesAfter
             newestFrames.merge(uncommitted) { $1 }
             uncommitted.removeAll(keepingCapacity: true)
@@ -197,5 +221,30 @@ struct WALFrame {
         pagesAfterCommit = pages > 0 ? pages : nil
         salts = [number(bytes, at: 8), number(bytes, at: 12)]
         checksum = WALChecksum(first: number(bytes, at: 16), second: number(bytes, at: 20))
+    }
+
+    /// The page behind the header.
+    ///
+    /// - Parameter bytes: the whole frame.
+    func page(in bytes: UnsafeRawBufferPointer) -> SealedPage {
+        SealedPage(UnsafeRawBufferPointer(rebasing: bytes[Self.headerLength...]), number: pageNumber)
+    }
+}
+
+/// What an authentic page 1 says of the number of pages.
+struct PageOneCount: Sendable, Equatable {
+    /// Nil where it does not say so reliably.
+    let pages: Int?
+
+    init(of page: AuthenticPage, _ key: borrowing PageKey) throws { pages = try key.header(of: page).pageCount }
+
+    /// - Returns: nil where page 1 of the file is not authentic.
+    init?(inPageOneOf main: DataFile, _ key: borrowing PageKey) throws {
+        let bytes = try main.bytes(at: 0, count: key.layout.size)
+        let found = try bytes.withUnsafeBytes { bytes in
+            try key.authenticate(SealedPage(bytes, number: 1)).map { try PageOneCount(of: $0, key) }
+        }
+        guard let found else { return nil }
+        self = found
     }
 }

@@ -38,7 +38,7 @@ extension SnapshotDirectory {
     /// - Throws: `PageCipherError.pageNotAuthentic` with the page that is not what was written; nothing is left behind.
     package func create(
         _ occasion: SnapshotOccasion, progress: (@Sendable (SnapshotProgress) -> Void)? = nil,
-        makeSource: (borrowing PageAuthenticator) throws -> PageSource
+        makeSource: (borrowing PageKey) throws -> PageSource
     ) throws -> Snapshot {
         guard let active = envelope.activeDataKey else { throw KeyringError(.missing(.envelope)) }
         let key = try keyring.dataKey(generation: active.generation, of: envelope)
@@ -70,12 +70,12 @@ extension SnapshotDirectory {
 
     private func copy(
         into files: Files, under key: DataKey, _ progress: (@Sendable (SnapshotProgress) -> Void)?,
-        _ makeSource: (borrowing PageAuthenticator) throws -> PageSource
+        _ makeSource: (borrowing PageKey) throws -> PageSource
     ) throws -> CopiedPages {
         let target = try NewDataFile(files.pages)
-        let authenticator = try key.makePageAuthenticator()
+        let pageKey = try key.makePageKey()
         for _ in 1...Self.copyAttempts {
-            let source = try makeSource(authenticator)
+            let source = try makeSource(pageKey)
             guard try source.main.bytes(at: 0, count: KeyID.length) == key.info.keyID.bytes else {
                 throw SnapshotError(.keyIDDiffers, source.main.path)
             }
@@ -85,6 +85,10 @@ extension SnapshotDirectory {
                 try key.makePageAuthenticator()
             }
             if try source.isUnchanged() {
+                // No tag covers the first bytes, in the WAL as in the main file.
+                guard try DataFile(files.pages).bytes(at: 0, count: KeyID.length) == key.info.keyID.bytes else {
+                    throw SnapshotError(.keyIDDiffers, source.main.path)
+                }
                 try target.sync()
                 try DurableFiles.syncDirectory(path)
                 return copied

@@ -58,6 +58,10 @@ extension SnapshotDirectory {
                     ).sourceRoot
                 }
             guard copied == manifest.root else { throw SnapshotError(.pagesOfAnotherVersion, pages) }
+            // No tag covers the first bytes, which may have been others when they were copied.
+            guard try DataFile(path).bytes(at: 0, count: KeyID.length) == key.info.keyID.bytes else {
+                throw SnapshotError(.keyIDDiffers, pages)
+            }
             try target.sync()
         } catch {
             try? DurableFiles.remove(path)
@@ -89,10 +93,26 @@ extension SnapshotDirectory {
         return try body(DataFile(files(snapshot.name).pages), key.makePageKey())
     }
 
-    /// The pages of a snapshot as they stand there, of which nobody has said that they are authentic; nil where there are none.
-    package func unverifiedPages(of snapshot: Snapshot) throws -> DataFile? {
+    /// The pages of a snapshot from which single ones may come into force: those whose tags, all together, are what the manifest's
+    /// own MAC says (docs/security/custody.md, rule 4).
+    ///
+    /// - Throws: `SnapshotError` with what is wrong with the snapshot.
+    package func rootedPages(of snapshot: Snapshot) throws -> RootedPages {
+        let manifest = try manifest(named: snapshot.name)
         let pages = files(snapshot.name).pages
-        return try StrictFiles.exists(pages) ? DataFile(pages) : nil
+        guard try StrictFiles.exists(pages) else { throw SnapshotError(.pagesMissing, pages) }
+        guard let layout = manifest.pageFormat?.layout, let root = manifest.root else {
+            throw SnapshotError(.manifestMalformed, pages)
+        }
+        let file = try DataFile(pages)
+        guard try file.bytes(at: 0, count: KeyID.length) == manifest.keyID?.bytes else {
+            throw SnapshotError(.keyIDDiffers, pages)
+        }
+        guard try file.length() == manifest.length else { throw SnapshotError(.lengthDiffers, pages) }
+        guard let rooted = try RootedPages(of: file, pageCount: manifest.pageCount, root: root, layout: layout) else {
+            throw SnapshotError(.pagesOfAnotherVersion, pages)
+        }
+        return rooted
     }
 
     /// Hands one snapshot on without the database's key: the same pages under a fresh one, with a manifest under that.

@@ -165,7 +165,7 @@ extension Store {
         let pages: Int
         do {
             pages = try target.write(
-                PageSource(DataFile(files.main), pageSize: keys.old.info.pageFormat.size), progress)
+                PageSource(DataFile(files.main), wal: nil, at: .none, key: keys.old.makePageKey()), progress)
             guard try !files.hasPendingWAL() else { throw StrongroomError(.copyDiffers, files.wal) }
             progress(RotationProgress(phase: .exchanging, pages: 0, totalPages: pages))
             try target.takeItsPlace()

@@ -27,6 +27,8 @@ public enum DatabaseCondition: Sendable, Hashable, Encodable {
     case walUnexpected
     /// The table in which Strongroom keeps its own numbers is gone, changed, or holds what it cannot.
     case metadataDamaged
+    /// A rollback journal stands beside the database. SQLite would roll it back without asking for a key, and none of ours has one.
+    case journalForeign
     /// There is no file, although there is a key for one.
     case missing
     /// Every key of the database has been destroyed.
@@ -55,6 +57,7 @@ public enum DatabaseCondition: Sendable, Hashable, Encodable {
         case .walMissing: "wal_missing"
         case .walUnexpected: "wal_unexpected"
         case .metadataDamaged: "metadata_damaged"
+        case .journalForeign: "journal_foreign"
         case .missing: "missing"
         case .shredded: "shredded"
         case .rolledBack: "rolled_back"
@@ -78,6 +81,8 @@ public enum DatabaseCondition: Sendable, Hashable, Encodable {
             "the database was closed properly, and yet a file with changes (-wal) stands beside it: of another time, or put there"
         case .metadataDamaged:
             "the table in which Strongroom keeps the database's epoch is gone or was changed; every page is authentic"
+        case .journalForeign:
+            "a rollback journal (-journal) that is not ours stands beside the database; opened, it would overwrite pages"
         case .missing: "the database file is missing, although there is a key for it"
         case .shredded: "every key of this database has been destroyed"
         case .rolledBack: "the database is older than the one that was last closed"
@@ -99,6 +104,8 @@ public enum DatabaseCondition: Sendable, Hashable, Encodable {
         case .walUnexpected:
             "find out where it comes from; then 'strongroom repair' with --without-wal, or with --with-wal, which lays it over the database"
         case .metadataDamaged: "'strongroom repair' makes the table anew; no other row is touched"
+        case .journalForeign:
+            "'strongroom repair' moves it to corrupted/ and loses nothing; find out who can write there"
         case .missing:
             "check that the disk is mounted; otherwise restore a snapshot: 'strongroom snapshot list' shows them"
         case .rolledBack: "put the newest copy of the file back"

@@ -43,8 +43,50 @@ struct DatabaseFiles: Sendable {
 
     var wal: FilePath { Self.sibling(of: main, suffix: "-wal") }
     var shm: FilePath { Self.sibling(of: main, suffix: "-shm") }
+    /// What SQLite rolls back when it opens the database, and asks no key for. Our databases are in WAL mode, and have none.
+    var journal: FilePath { Self.sibling(of: main, suffix: "-journal") }
 
     static func sibling(of path: FilePath, suffix: String) -> FilePath { FilePath(path.string + suffix) }
+
+    /// What SQLite reads beside a file, and takes for a part of it.
+    private static let companions = ["-journal", "-wal", "-shm"]
+
+    /// Removes what stands beside a file of ours that SQLite is to be given and has not been given before.
+    static func removeCompanions(of path: FilePath) throws {
+        for suffix in companions { try DurableFiles.remove(sibling(of: path, suffix: suffix)) }
+    }
+
+    /// The same, for a place that is not ours alone.
+    ///
+    /// - Throws: `DurableFilesError` with `.alreadyExists` where there is one.
+    static func requireNoCompanions(of path: FilePath) throws {
+        for companion in companions.map({ sibling(of: path, suffix: $0) }) where try StrictFiles.exists(companion) {
+            throw DurableFilesError.alreadyExists(companion)
+        }
+    }
+
+    /// Whether SQLite would find something to roll back: a journal that is not empty, or something that is no file.
+    func hasForeignJournal() throws -> Bool {
+        guard try StrictFiles.exists(journal) else { return false }
+        // What cannot be opened is, to SQLite as well, taken for one.
+        guard let file = try? DataFile(journal) else { return try StrictFiles.exists(journal) }
+        return try file.length() > 0
+    }
+
+    /// Stops before SQLite sees a journal that is not ours.
+    func requireNoForeignJournal() throws {
+        if try hasForeignJournal() { throw StrongroomError(.database(.journalForeign), main) }
+    }
+
+    /// Moves it away. The caller holds the lock of the database.
+    func moveForeignJournal() throws -> Quarantine {
+        let quarantine = Quarantine(.journal)
+        let kept = try make(quarantine)
+        if let name = journal.lastComponent { try DurableFiles.rename(journal, to: kept.appending(name)) }
+        try DurableFiles.syncDirectory(kept)
+        try DurableFiles.syncDirectory(directory)
+        return quarantine
+    }
 
     /// Whether there are changes that have not been written back into the main file: the last close was not clean, or
     /// there was none.

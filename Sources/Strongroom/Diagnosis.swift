@@ -17,9 +17,10 @@ struct Diagnosis: Sendable {
 
     /// What can be told without reading more than the first page.
     ///
+    /// - Parameter ignoringJournal: whether to look at what is behind a rollback journal that is not ours.
     /// - Returns: `healthy` where the file is under the key in force and page 1 is authentic. Damage found here is
     ///   counted over the whole file, because nobody is in a hurry any more.
-    func ofFirstPage() throws -> DatabaseCondition {
+    func ofFirstPage(ignoringJournal: Bool = false) throws -> DatabaseCondition {
         guard try StrictFiles.exists(files.main) else { return .missing }
         let file = try DataFile(files.main)
         let salt = try file.bytes(at: 0, count: PageLayout.saltLength)
@@ -27,14 +28,18 @@ struct Diagnosis: Sendable {
         if salt == PageLayout.plaintextMagic { return .plaintext }
         if envelope.isShredded { return .shredded }
         guard let active = try files.keyInForce(envelope) else { return .unknownKey }
-        if keyID == active.keyID { return try ofFile(file, under: active) }
+        if keyID == active.keyID {
+            // The first thing that SQLite would do is to roll it back.
+            if try !ignoringJournal && files.hasForeignJournal() { return .journalForeign }
+            return try ofFile(file, under: active)
+        }
         if let other = envelope.dataKey(keyID) { return .wrongKey(generation: other.generation) }
         return try ofFileWithUnknownHeader(file, keyID: keyID, active: active)
     }
 
     /// Every page of the file, under the key in force.
-    func ofAllPages() throws -> DatabaseCondition {
-        let condition = try ofFirstPage()
+    func ofAllPages(ignoringJournal: Bool = false) throws -> DatabaseCondition {
+        let condition = try ofFirstPage(ignoringJournal: ignoringJournal)
         guard condition == .healthy, let active = try files.keyInForce(envelope) else { return condition }
         return try verdict(on: scan(DataFile(files.main), under: active), under: active)
     }
@@ -164,7 +169,14 @@ struct Diagnosis: Sendable {
     /// The frames of the WAL.
     func scanWAL(under info: DataKeyInfo) throws -> WALScan {
         let key = try keyring.dataKey(generation: info.generation, of: envelope)
-        return try WALScan(of: DataFile(files.wal), with: key.makePageAuthenticator())
+        return try WALScan(of: DataFile(files.wal), over: DataFile(files.main), with: key.makePageKey())
+    }
+
+    /// Whether everything that waits in the WAL is in the main file already, or nothing waits there. False where it is damaged.
+    func isWrittenBack(under info: DataKeyInfo) throws -> Bool {
+        guard try files.hasPendingWAL() else { return true }
+        return try scanWAL(under: info).isWrittenBack(
+            from: DataFile(files.wal), into: DataFile(files.main), pageSize: info.pageFormat.size)
     }
 
     /// Whether the main file has every page as the WAL has it, so that the WAL changes nothing.

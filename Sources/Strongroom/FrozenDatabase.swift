@@ -24,9 +24,9 @@ struct FrozenDatabase: Sendable {
         let occasion = SnapshotOccasion(
             reason: occasion.reason, set: occasion.set, date: occasion.date,
             migrations: migrations.map { ($0.applied, $0.latest) })
-        return try store.snapshotDirectory(of: files.scope).create(occasion, progress: progress) { authenticator in
+        return try store.snapshotDirectory(of: files.scope).create(occasion, progress: progress) { key in
             let wal = try StrictFiles.exists(files.wal) ? DataFile(files.wal) : nil
-            return try PageSource(main ?? DataFile(files.main), wal: wal, at: moment, authenticator: authenticator)
+            return try PageSource(main ?? DataFile(files.main), wal: wal, at: moment, key: key)
         }
     }
 }
@@ -120,7 +120,7 @@ extension Store {
         // Opened before SQLite opens it and closed after: closing any descriptor of a file ends every POSIX lock that this
         // process holds on it, SQLite's own among them.
         let main = try DataFile(files.main)
-        guard try main.bytes(at: 0, count: KeyID.length) == active.keyID.bytes else {
+        guard try main.bytes(at: 0, count: KeyID.length) == active.keyID.bytes, try !files.hasForeignJournal() else {
             throw StrongroomError(
                 .database(try Diagnosis(files: files, envelope: envelope, keyring: keyring).ofFirstPage()), files.main)
         }

@@ -70,6 +70,7 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
         do {
             if isNew {
                 // Made here, because SQLite would make it readable for others; it gives its other files the same mode.
+                try DatabaseFiles.removeCompanions(of: files.main)
                 try DurableFiles.createEmpty(files.main)
             } else if isWritten || endedInMidWrite {
                 envelope = try files.beginSession(envelope, keyring)

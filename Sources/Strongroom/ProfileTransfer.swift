@@ -91,6 +91,7 @@ extension Store {
         guard confirmingPlaintext else { throw StrongroomError(.plaintextNotConfirmed) }
         let profile = try openProfile(info)
         defer { try? profile.close() }
+        try DatabaseFiles.requireNoCompanions(of: target)
         try DurableFiles.createEmpty(target)
         do {
             let copied = try profile.database.read { db in

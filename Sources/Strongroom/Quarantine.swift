@@ -15,7 +15,7 @@ public struct Quarantine: Sendable, Hashable {
         case repair
         /// A WAL was moved away.
         case wal
-        /// A journal that is not to be acted on was moved away.
+        /// A journal that is not ours, or not to be acted on, was moved away.
         case journal
     }
 

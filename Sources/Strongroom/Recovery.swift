@@ -24,6 +24,13 @@ struct Recovery {
 
     /// - Parameter ignoringRepair: whether to say what is left where page by page did not do.
     func plan(for condition: DatabaseCondition, ignoringRepair: Bool = false) throws -> (RecoveryPlan, Means) {
+        if condition == .journalForeign {
+            let behind = try diagnosis.ofAllPages(ignoringJournal: true)
+            guard behind != .healthy else { return (.movingJournal(files.scope), .nothing) }
+            var (plan, means) = try self.plan(for: behind)
+            plan.movesJournal = true
+            return (plan, means)
+        }
         var plan = RecoveryPlan(files.scope, condition, condition == .healthy ? .none : .refuse)
         guard condition.isProvenDamage, let active = try files.keyInForce(envelope) else { return (plan, .nothing) }
         let list = try store.snapshotDirectory(of: files.scope).list().snapshots
@@ -49,10 +56,16 @@ struct Recovery {
         guard scan.damage == nil else { return nil }
         let main = try DataFile(files.main)
         let layout = active.pageFormat.layout
-        let source = try PageSource(
-            main, pageSize: layout.size, pageCount: scan.pageCount ?? main.length() / layout.size,
-            wal: DataFile(files.wal),
-            frames: scan.newestFrames, patches: [:])
+        let source: PageSource
+        do {
+            source = try PageSource(
+                main, pageSize: layout.size, pageCount: scan.pageCount ?? main.length() / layout.size,
+                wal: DataFile(files.wal), frames: scan.newestFrames, patches: [:])
+        } catch {
+            // A page is in neither of them.
+            guard case PageCipherError.walDamaged = error else { throw error }
+            return nil
+        }
         let key = try store.keyring.dataKey(generation: active.generation, of: envelope).makePageKey()
         let alone = try PageSource(main, pageSize: layout.size)
         let (before, after) = (try alone.pageBytes(1), try source.pageBytes(1))
@@ -85,7 +98,7 @@ struct Recovery {
                 frames: scan.newestFrames, pageCount: scan.pageCount, lostTransactions: 0, isOfThisDatabase: true)
         }
         let key = try store.keyring.dataKey(generation: active.generation, of: envelope)
-        let found = try WALRecovery(of: DataFile(files.wal), with: key.makePageAuthenticator())
+        let found = try WALRecovery(of: DataFile(files.wal), with: key.makePageKey())
         return SoundWAL(
             frames: found.frames, pageCount: found.pageCount, lostTransactions: found.lostTransactions,
             isOfThisDatabase: found.isOfThisDatabase)
@@ -104,22 +117,28 @@ struct Recovery {
         // More bad pages than are listed.
         let unlisted = scan.badPageCount - scan.badPages.count
         let frames = wal?.frames ?? [:]
+        let inMain = scan.pageCount
         var bad = Set(scan.badPages.map(\.number)).subtracting(frames.keys)
+        // Where so much is gone a snapshot is the shorter way. The numbers are looked at before anything is as large as they are:
+        // page 1 may say any, and be authentic.
+        let limit = LostPages.limit(layout)
         if let count = wal?.pageCount {
-            bad.formUnion(Set((1...count).dropFirst(scan.pageCount)).subtracting(frames.keys))
             bad = bad.filter { $0 <= count }
+            let absent = AbsentPages(upTo: count, behind: inMain, except: frames, layout)
+            guard bad.count + absent.count <= limit else { return plan.giveUp(pages: bad.count + absent.count) }
+            bad.formUnion(absent.numbers)
         }
-        // Where so much is gone a snapshot is the shorter way.
-        guard bad.count + unlisted <= LostPages.limit(layout) else { return plan.giveUp(pages: bad.count + unlisted) }
+        guard bad.count + unlisted <= limit else { return plan.giveUp(pages: bad.count + unlisted) }
         var pages = try LostPages(main, missing: bad, key: key.makePageKey())
-        let donors = try donors(in: list, under: active)
-        for (index, donor) in donors.enumerated() { try pages.look(in: donor, index: index) }
-        var count = wal?.pageCount ?? scan.pageCount + (scan.trailingBytes > 0 ? 1 : 0)
-        if wal?.pageCount == nil, let counted = try pages.header()?.pageCount {
-            let cut = counted - scan.pageCount
-            guard cut <= LostPages.limit(layout) else { return plan.giveUp(pages: bad.count + unlisted + cut) }
-            pages.add((1...max(1, counted)).dropFirst(scan.pageCount))
-            for (index, donor) in donors.enumerated() { try pages.look(in: donor, index: index) }
+        var donors = try Donors(list, under: active, in: store.snapshotDirectory(of: files.scope))
+        try donors.look(for: &pages)
+        var count = wal?.pageCount ?? max(inMain + (scan.trailingBytes > 0 ? 1 : 0), frames.keys.max() ?? 0)
+        // The WAL's own page 1 is newer than what is found elsewhere.
+        if wal?.pageCount == nil, frames[1] == nil, let counted = try pages.header()?.pageCount {
+            let absent = AbsentPages(upTo: counted, behind: inMain, except: frames, layout)
+            guard absent.count <= limit else { return plan.giveUp(pages: bad.count + unlisted + absent.count) }
+            pages.add(absent.numbers)
+            try donors.look(for: &pages)
             count = counted
         }
         if frames.isEmpty { try pages.replaceUnused() }
@@ -133,13 +152,6 @@ struct Recovery {
             main, pageSize: layout.size, pageCount: count, wal: frames.isEmpty ? nil : DataFile(files.wal),
             frames: frames,
             patches: found.mapValues(\.bytes))
-    }
-
-    /// Snapshots under the key in force, newest first: pages of another key are other pages.
-    private func donors(in list: [Snapshot], under active: DataKeyInfo) throws -> [DataFile] {
-        let directory = try store.snapshotDirectory(of: files.scope)
-        return list.reversed().filter { $0.keyGeneration == active.generation }
-            .compactMap { try? directory.unverifiedPages(of: $0) }
     }
 
     // MARK: A snapshot
@@ -168,6 +180,47 @@ struct Recovery {
         try [files.main, files.wal].compactMap { path in
             try FileFingerprint(of: path).map { Date(timeIntervalSince1970: Double($0.changedSeconds)) }
         }.max() ?? Date()
+    }
+}
+
+/// Pages that a database is to have, and that stand neither in its main file nor in its WAL.
+private struct AbsentPages {
+    /// How many there are.
+    let count: Int
+    private let range: Range<Int>
+    private let frames: [Int: Int]
+    private let lockPage: Int
+
+    init(upTo last: Int, behind inMain: Int, except frames: [Int: Int], _ layout: PageLayout) {
+        range = inMain + 1..<max(inMain, last) + 1
+        self.frames = frames
+        lockPage = layout.lockPageNumber
+        let range = range
+        count = range.count - frames.keys.count { range.contains($0) } - (range.contains(lockPage) ? 1 : 0)
+    }
+
+    /// Their numbers: not before ``count`` was looked at.
+    var numbers: some Sequence<Int> { range.lazy.filter { frames[$0] == nil && $0 != lockPage } }
+}
+
+/// Snapshots under the key in force, newest first: pages of another key are other pages. Each is read once, and not before it is
+/// needed.
+private struct Donors {
+    private let snapshots: [Snapshot]
+    private let directory: SnapshotDirectory
+    private var opened: [RootedPages?] = []
+
+    init(_ list: [Snapshot], under active: DataKeyInfo, in directory: SnapshotDirectory) {
+        snapshots = list.reversed().filter { $0.keyGeneration == active.generation }
+        self.directory = directory
+    }
+
+    mutating func look(for pages: inout LostPages) throws {
+        for (index, snapshot) in snapshots.enumerated() where !pages.missing.isEmpty {
+            // One whose tags are not those of its manifest is of no use.
+            if index == opened.count { opened.append(try? directory.rootedPages(of: snapshot)) }
+            if var donor = opened[index] { try pages.look(in: &donor, index: index) }
+        }
     }
 }
 

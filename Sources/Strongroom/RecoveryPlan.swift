@@ -25,6 +25,8 @@ public struct RecoveryPlan: Sendable, Hashable, Encodable {
         case repair
         /// A snapshot takes the database's place.
         case restore
+        /// A rollback journal that is not ours is moved away. The database itself is as it should be.
+        case moveJournal
         /// It is no damage, and nothing may be moved away for it: a wrong key, a file of somebody else's, a missing disk.
         case refuse
         /// It is damage that only a snapshot could help, and there is no good one.
@@ -60,6 +62,8 @@ public struct RecoveryPlan: Sendable, Hashable, Encodable {
     /// How many acknowledged transactions in the WAL cannot be kept. What a cut took from its end cannot be counted: nothing says
     /// that it was there.
     public internal(set) var lostTransactions = 0
+    /// Whether a rollback journal that is not ours is moved to `corrupted/` first.
+    public internal(set) var movesJournal = false
     /// What would be restored.
     public internal(set) var snapshot: Snapshot?
     /// Whether the database comes back as it was last: nothing that was acknowledged is lost.
@@ -71,6 +75,14 @@ public struct RecoveryPlan: Sendable, Hashable, Encodable {
         self.scope = scope
         self.condition = condition
         self.action = action
+    }
+
+    /// Nothing is wrong but a rollback journal that is not ours.
+    static func movingJournal(_ scope: KeyScope) -> Self {
+        var plan = Self(scope, .journalForeign, .moveJournal)
+        plan.isLossless = true
+        plan.movesJournal = true
+        return plan
     }
 }
 
@@ -85,6 +97,8 @@ public struct RecoveryEvent: Sendable, Hashable, Encodable {
     /// Rows that could be read from the damaged database, and went into `salvaged.db` beside it; nil where there was no need, or
     /// none could be read.
     public let salvage: Salvage?
+    /// Where in `corrupted/` a rollback journal went that is not ours; nil where there was none.
+    public internal(set) var journal: String?
 }
 
 extension DatabaseCondition {

@@ -20,20 +20,39 @@ extension Store {
             return (try open(), nil)
         } catch {
             guard let event = try recovered(files, from: error) else { throw error }
-            return (try open(), event)
+            guard event.plan.action == .moveJournal else { return (try open(), event) }
+            // Only now is it seen what was behind it.
+            do {
+                return (try open(), event)
+            } catch {
+                guard var next = try recovered(files, from: error) else { throw error }
+                next.journal = event.journal
+                return (try open(), next)
+            }
         }
     }
 
-    /// Recovers a database, where the error is about damage and the app lets us. The caller holds its lock, and nobody has it open.
+    /// Recovers a database, where the error is about damage or a journal that is not ours, and the app lets us. The caller holds its
+    /// lock, and nobody has it open.
     ///
     /// - Returns: nil where there is nothing to recover from, or the app does not want it.
     func recovered(_ files: DatabaseFiles, from error: any Error) throws -> RecoveryEvent? {
-        guard let error = error as? StrongroomError, case .database(let condition) = error.reason,
-            condition.isProvenDamage, recovery != .never
+        guard let error = error as? StrongroomError, case .database(let condition) = error.reason, recovery != .never
         else { return nil }
+        if condition == .journalForeign { return try moveForeignJournal(files) }
+        guard condition.isProvenDamage else { return nil }
         let rotation = try holdRotation()
         defer { rotation.release() }
         return try recover(files, condition, accepting: recovery == .automatic ? .loss : .nothingLost)
+    }
+
+    /// Moves a rollback journal away that is not ours. The caller holds the lock of the database.
+    func moveForeignJournal(_ files: DatabaseFiles) throws -> RecoveryEvent {
+        let quarantine = try files.moveForeignJournal()
+        var event = RecoveryEvent(
+            plan: .movingJournal(files.scope), date: quarantine.date, quarantine: quarantine.name, salvage: nil)
+        event.journal = quarantine.name
+        return note(event)
     }
 
     /// What an app or an operator is ready to lose.

@@ -31,14 +31,26 @@ extension Store {
     ///
     /// - Parameter acceptingLoss: whether to go on where something that was acknowledged would be lost.
     /// - Returns: nil where nothing is wrong.
-    /// - Throws: `StrongroomError.recoveryNoSnapshot`, `.lossNotAccepted`; `.database` where it is no damage. Nothing is changed then.
+    /// - Throws: `StrongroomError.recoveryNoSnapshot`, `.lossNotAccepted`; `.database` where it is no damage. Nothing is changed then,
+    ///   but that a rollback journal that is not ours has been moved away.
     public func repair(_ scope: KeyScope, acceptingLoss: Bool = false) async throws -> RecoveryEvent? {
         try await BlockingWork.run {
-            try self.withDamaged(scope, settlingJournal: true) { files, envelope, condition in
-                if condition == .healthy { return nil }
-                if condition == .metadataDamaged { return try self.rebuildMetadata(files, envelope) }
+            try self.withDamaged(scope, settlingJournal: true) { files, envelope, found in
+                var condition = found
+                var moved: RecoveryEvent?
+                if condition == .journalForeign {
+                    moved = try self.moveForeignJournal(files)
+                    condition = try Diagnosis(files: files, envelope: envelope, keyring: self.keyring).ofAllPages()
+                }
+                if condition == .healthy { return moved }
+                if condition == .metadataDamaged {
+                    try self.rebuildMetadata(files, envelope)
+                    return moved
+                }
                 do {
-                    return try self.recover(files, condition, accepting: acceptingLoss ? .loss : .nothingLost)
+                    var event = try self.recover(files, condition, accepting: acceptingLoss ? .loss : .nothingLost)
+                    event.journal = moved?.journal
+                    return event
                 } catch let error as StrongroomError {
                     guard !acceptingLoss, condition.isProvenDamage, case .database = error.reason else { throw error }
                     throw StrongroomError(.lossNotAccepted, files.main)
@@ -111,8 +123,8 @@ extension Store {
     }
 
     /// Makes Strongroom's own table in a database anew. How far the database was is taken from its envelope.
-    private func rebuildMetadata(_ files: DatabaseFiles, _ envelope: Envelope) throws -> RecoveryEvent? {
-        guard let info = try files.keyInForce(envelope) else { return nil }
+    private func rebuildMetadata(_ files: DatabaseFiles, _ envelope: Envelope) throws {
+        guard let info = try files.keyInForce(envelope) else { return }
         let key = try keyring.dataKey(generation: info.generation, of: envelope)
         defer { key.secret.wipe() }
         let inUse = try files.beginSession(envelope, keyring)
@@ -129,6 +141,5 @@ extension Store {
         }
         _ = try files.endSession(epoch: envelope.epoch, inUse, keyring)
         logger.warning("metadata_rebuilt", metadata: ["scope": "\(files.scope)"])
-        return nil
     }
 }

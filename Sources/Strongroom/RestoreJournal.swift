@@ -154,7 +154,7 @@ extension DatabaseFiles {
 
     /// The WAL goes first: laid over another main file it would destroy it.
     private func exchange(into quarantine: FilePath) throws {
-        for path in [wal, shm] where try StrictFiles.exists(path) {
+        for path in [journal, wal, shm] where try StrictFiles.exists(path) {
             guard let kept = try free(path, in: quarantine) else { continue }
             try DurableFiles.rename(path, to: kept)
         }

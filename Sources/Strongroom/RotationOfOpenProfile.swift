@@ -107,14 +107,18 @@ struct RotationOfOpenProfile {
                 moment.release()
                 database.invalidateReadOnlyConnections()
                 do {
+                    // Out of WAL mode SQLite looks for a rollback journal, in the file that stands there now and in the next one.
+                    try files.requireNoForeignJournal()
                     try ConnectionExchange.leaveWAL(db) { try open.note(session: .exchanging) }
                     if Task.isCancelled { throw StrongroomError(.cancelled) }
+                    try files.requireNoForeignJournal()
                     try target.takeItsPlace()
                 } catch {
                     // Back to work, if this is still the file that stands at its path. The envelope first: a connection that is in
                     // WAL mode again cannot be cut off without SQLite's locks staying until the process ends.
                     let found = try? DataFile(files.main).bytes(at: 0, count: KeyID.length)
-                    guard found == keys.old.info.keyID.bytes, (try? open.resumeSession()) != nil,
+                    let isAlone = (try? files.hasForeignJournal()) == false
+                    guard found == keys.old.info.keyID.bytes, isAlone, (try? open.resumeSession()) != nil,
                         (try? Engine.settle(db)) != nil, (try? Engine.keepWAL(true, db)) != nil
                     else {
                         throw cutOff(db)
@@ -163,8 +167,7 @@ private final class HeldMoment {
     /// - Parameter earlier: the pages at an earlier moment.
     func pages(under key: DataKey, after earlier: PageSource? = nil) throws -> PageSource {
         let wal = try StrictFiles.exists(files.wal) ? DataFile(files.wal) : nil
-        return try PageSource(
-            DataFile(files.main), wal: wal, at: mark, authenticator: key.makePageAuthenticator(), after: earlier)
+        return try PageSource(DataFile(files.main), wal: wal, at: mark, key: key.makePageKey(), after: earlier)
     }
 
     /// - Parameter pages: those of this moment.

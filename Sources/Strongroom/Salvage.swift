@@ -28,6 +28,7 @@ extension Store {
         let damaged = try SealedDatabase(DataFile(files.main), key: key.makePageKey(), authenticating: true)
         let path = try files.make(quarantine).appending("salvaged.db")
         do {
+            try DatabaseFiles.removeCompanions(of: path)
             try DurableFiles.createEmpty(path)
             let queue = try DatabaseQueue(
                 path: path.string, configuration: Engine.configuration(key: key, policy: policy))
@@ -44,9 +45,8 @@ extension Store {
             try DurableFiles.syncDirectory(DurableFiles.parent(of: path))
             return found
         } catch {
-            for suffix in ["", "-wal", "-shm"] {
-                try? DurableFiles.remove(DatabaseFiles.sibling(of: path, suffix: suffix))
-            }
+            try? DatabaseFiles.removeCompanions(of: path)
+            try? DurableFiles.remove(path)
             throw error
         }
     }

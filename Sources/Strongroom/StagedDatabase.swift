@@ -4,6 +4,7 @@ import DurableFiles
 import Foundation
 import GRDB
 import Keyring
+import PageCipher
 import Snapshots
 
 /// A database that was made from a snapshot and is not in force.
@@ -21,13 +22,13 @@ struct StagedDatabase: Sendable {
             progress?(RestoreProgress(phase: .copying, pages: $0.pages, totalPages: $0.totalPages))
         }
         progress?(RestoreProgress(phase: .checking, pages: 0, totalPages: snapshot.pages))
-        // SQLite looks at the snapshot, whose pages were all just shown to be authentic and are in memory still; on the
-        // other cores what was written is read back.
+        // SQLite looks at what was written, which the root was compared with while it was: the snapshot may be another file by now.
+        // On the other cores it is read back from the disk.
         let readBack = Handover<Result<Bool, any Error>>()
         DispatchQueue.global().async {
             readBack.put(Result { try directory.readsBack(snapshot, at: path, under: key) })
         }
-        let checked = Result { try directory.withPages(of: snapshot) { try SealedDatabase($0, key: $1).check() } }
+        let checked = Result { try SealedDatabase(DataFile(path), key: key.makePageKey()).check() }
         guard try readBack.take().get() else { throw StrongroomError(.copyDiffers, path) }
         let findings = try checked.get()
         if let violations = findings.integrityViolations, violations > 0, !acceptsViolations {
@@ -38,6 +39,8 @@ struct StagedDatabase: Sendable {
 
     /// Writes to it as to any database under the key, and makes all of it durable.
     func write(_ body: (Database) throws -> Void) throws {
+        try DatabaseFiles.removeCompanions(of: path)
+        let before = try pageCount()
         try StrongroomError.wrapping(.copy, path) {
             let queue = try DatabaseQueue(
                 path: path.string, configuration: Engine.configuration(key: key, policy: policy))
@@ -51,11 +54,24 @@ struct StagedDatabase: Sendable {
             }
             try queue.close()
         }
-        for suffix in ["-wal", "-shm", "-journal"] {
-            try DurableFiles.remove(DatabaseFiles.sibling(of: path, suffix: suffix))
-        }
+        try DatabaseFiles.removeCompanions(of: path)
+        // Nothing that is written here makes it smaller.
+        guard try pageCount() >= before else { throw StrongroomError(.copyDiffers, path) }
         try DurableFiles.syncFile(path)
         try DurableFiles.syncDirectory(DurableFiles.parent(of: path))
+    }
+
+    /// How many pages page 1 counts, or, where it does not, how many there are.
+    private func pageCount() throws -> Int {
+        let file = try DataFile(path)
+        let size = key.info.pageFormat.size
+        let inFile = try file.length() / size
+        let pageKey = try key.makePageKey()
+        let page = try file.bytes(at: 0, count: size)
+        let counted = try page.withUnsafeBytes { page in
+            try pageKey.authenticate(SealedPage(page, number: 1)).flatMap { try pageKey.header(of: $0).pageCount }
+        }
+        return min(inFile, counted ?? inFile)
     }
 }
 
@@ -85,9 +101,7 @@ struct DrillPlace {
     }
 
     private static func remove(_ path: FilePath, _ lockPath: FilePath) {
-        for suffix in ["", "-wal", "-shm", "-journal"] {
-            try? DurableFiles.remove(DatabaseFiles.sibling(of: path, suffix: suffix))
-        }
-        try? DurableFiles.remove(lockPath)
+        try? DatabaseFiles.removeCompanions(of: path)
+        for path in [path, lockPath] { try? DurableFiles.remove(path) }
     }
 }

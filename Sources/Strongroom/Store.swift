@@ -260,8 +260,14 @@ public final class Store: Sendable {
             return try withGlobal(files, lock, isNew: isNew, body)
         } catch {
             // What `body` did is rolled back: it is one transaction everywhere.
-            guard !isNew, try recovered(files, from: error) != nil else { throw error }
-            return try withGlobal(files, lock, isNew: false, body)
+            guard !isNew, let event = try recovered(files, from: error) else { throw error }
+            do {
+                return try withGlobal(files, lock, isNew: false, body)
+            } catch {
+                // Only now is it seen what was behind the journal.
+                guard event.plan.action == .moveJournal, try recovered(files, from: error) != nil else { throw error }
+                return try withGlobal(files, lock, isNew: false, body)
+            }
         }
     }
 

@@ -22,7 +22,7 @@ public struct VerificationReport: Sendable, Encodable {
         public let committedFrames: Int
         /// Frames in all, those of earlier rounds included.
         public let frames: Int
-        /// `header`, `broken_chain`, `foreign_page`, `page_size`; nil where nothing is wrong.
+        /// `header`, `broken_chain`, `foreign_page`, `page_size`, `commit_size`; nil where nothing is wrong.
         public let damage: String?
         /// The frame at which that was seen, counted from 1.
         public let damagedFrame: Int?
@@ -128,12 +128,15 @@ private struct Verification: Sendable {
         let files = diagnosis.files
         let format = diagnosis.envelope.activeDataKey?.pageFormat
         let first = try diagnosis.ofFirstPage()
-        switch first {
+        // Of what is behind it, the pages are still listed.
+        let behind = first == .journalForeign ? try diagnosis.ofFirstPage(ignoringJournal: true) : first
+        switch behind {
         // A file that is not this database's has no pages of ours to list.
         case .missing, .plaintext, .unknownKey, .keyOfAnotherDatabase, .wrongKey, .rolledBack, .shredded:
             return report(first, format: format, scan: nil, wal: nil)
         case .healthy, .headerDamaged, .pagesDamaged, .truncated, .walDamaged, .walMissing, .walUnexpected,
-            .metadataDamaged: break
+            .journalForeign, .metadataDamaged:
+            break
         }
         guard let active = try files.keyInForce(diagnosis.envelope) else {
             return report(.unknownKey, format: nil, scan: nil, wal: nil)
@@ -144,7 +147,7 @@ private struct Verification: Sendable {
         let wal = try files.hasPendingWAL() ? diagnosis.scanWAL(under: active) : nil
         var condition = try diagnosis.verdict(on: scan, under: active)
         if condition == .healthy, wal?.damage != nil { condition = .walDamaged }
-        if condition == .healthy { condition = first }
+        if condition == .healthy || first == .journalForeign { condition = first }
         return report(condition, format: active.pageFormat, scan: scan, wal: wal)
     }
 

@@ -226,14 +226,14 @@ extension DatabaseCondition {
     fileprivate static let examples: [Self] = {
         let all: [Self] = [
             .healthy, .wrongKey(generation: 1), .keyOfAnotherDatabase, .unknownKey, .plaintext, .headerDamaged,
-            .pagesDamaged(count: 1), .truncated, .walDamaged, .walMissing, .walUnexpected, .missing, .shredded,
-            .rolledBack, .metadataDamaged,
+            .pagesDamaged(count: 1), .truncated, .walDamaged, .walMissing, .walUnexpected, .journalForeign, .missing,
+            .shredded, .rolledBack, .metadataDamaged,
         ]
         for condition in all {
             switch condition {
             case .healthy, .wrongKey, .keyOfAnotherDatabase, .unknownKey, .plaintext, .headerDamaged, .pagesDamaged,
-                .truncated, .walDamaged, .walMissing, .walUnexpected, .missing, .shredded, .rolledBack,
-                .metadataDamaged:
+                .truncated, .walDamaged, .walMissing, .walUnexpected, .journalForeign, .missing, .shredded,
+                .rolledBack, .metadataDamaged:
                 continue
             }
         }

@@ -125,5 +125,7 @@ private func page(_ bytes: [UInt8]) {
 private func wal(_ bytes: [UInt8]) {
     try? Data(bytes).write(to: URL(fileURLWithPath: scratch.string))
     guard let key = try? pageKey(1024), let file = try? DataFile(scratch) else { return }
-    _ = try? WALScan(of: file, with: key.authenticator)
+    // The main file is the same bytes: its page 1 is not authentic.
+    _ = try? WALScan(of: file, over: file, with: key)
+    _ = try? WALRecovery(of: file, with: key)
 }

@@ -44,6 +44,9 @@ struct Repair: AsyncParsableCommand {
 
     private func show(_ plan: RecoveryPlan) {
         print("\(plan.scope): \(plan.condition.name)")
+        if plan.movesJournal {
+            print("  a rollback journal stands beside it that is not ours; it is moved to corrupted/ and kept")
+        }
         if plan.badPages > 0 {
             let found = plan.foundPages
             let places = [
@@ -62,6 +65,7 @@ struct Repair: AsyncParsableCommand {
         case .repair:
             print("  plan: put it together again; \(plan.isLossless ? "nothing is lost" : "the rest is as it was")")
         case .restore: show(plan, plan.snapshot)
+        case .moveJournal: print("  plan: move it; the database itself is as it should be, and nothing is lost")
         case .refuse:
             print("  plan: none. This is no damage that may be recovered from; the hint of the error says more")
         case .noSnapshot: print("  plan: none. It cannot be put together again, and there is no good snapshot")
@@ -81,6 +85,8 @@ struct Repair: AsyncParsableCommand {
 
     private func show(_ event: RecoveryEvent?) {
         guard let event else { return }
+        if let journal = event.journal { print("The journal is in corrupted/\(journal), kept.") }
+        guard event.plan.action != .moveJournal else { return print("Done.") }
         print("Done. What was there before is in corrupted/\(event.quarantine), kept.")
         if let salvage = event.salvage {
             print(
