@@ -89,7 +89,7 @@ package struct PageSource: Sendable {
     /// Fills `buffer` with whole pages.
     ///
     /// - Parameter first: the number of the first page, counted from 1.
-    func read(from first: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+    package func read(from first: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
         let found = try main.read(at: (first - 1) * pageSize, into: buffer)
         let count = buffer.count / pageSize
         guard overlay != nil || !patches.isEmpty else {

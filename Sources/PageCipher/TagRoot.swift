@@ -16,13 +16,8 @@ package struct TagRoot: Sendable, Hashable, CustomStringConvertible {
 
     /// The root over the tags as they stand in a file, of which nothing is authenticated here.
     package init(ofStoredTagsIn file: DataFile, layout: PageLayout) throws {
-        let pages = ParallelPages(try PageSource(file, pageSize: layout.size))
-        let parts = try pages.run(progress: nil) { next in
-            var leaves = TagLeaves()
-            while try next({ try leaves.add($0, layout: layout) }) {}
-            return leaves
-        }
-        self = try parts.reduce(into: TagLeaves()) { $0.merge($1) }.root(pageCount: pages.pageCount)
+        let source = try PageSource(file, pageSize: layout.size)
+        self = try TagLeaves(ofStoredTagsIn: source, layout: layout).root(pageCount: source.pageCount)
     }
 
     /// 64 hex digits.
@@ -34,6 +29,16 @@ package struct TagLeaves: Sendable {
     private var leaves: [Int: [UInt8]] = [:]
 
     package init() {}
+
+    /// Those of the tags as they stand there, of which nothing is authenticated here.
+    init(ofStoredTagsIn source: PageSource, layout: PageLayout) throws {
+        let parts = try ParallelPages(source).run(progress: nil) { next in
+            var leaves = TagLeaves()
+            while try next({ try leaves.add($0, layout: layout) }) {}
+            return leaves
+        }
+        for part in parts { merge(part) }
+    }
 
     /// Adds the group of pages that a chunk is.
     mutating func add(_ chunk: PageChunk, layout: PageLayout) throws {

@@ -32,9 +32,13 @@ enum Bookkeeping {
 
     /// The epoch, read past GRDB; nil where the table is not as it was made, or holds none.
     static func epoch(_ connection: OpaquePointer) throws -> Int? {
-        guard try isSound(connection) else { return nil }
-        return try RawSQL.integer("SELECT value FROM \(table) WHERE name = '\(epochName)'", on: connection)
-            .flatMap { numbers.contains(Int($0)) ? Int($0) : nil }
+        try isSound(connection) ? value(epochName, connection) : nil
+    }
+
+    /// A value, read past GRDB; nil where there is none, or it is none that was written here.
+    static func value(_ name: String, _ connection: OpaquePointer) throws -> Int? {
+        try RawSQL.texts("SELECT value FROM \(table) WHERE name = '\(name)'", on: connection).first?.first?
+            .flatMap { Int($0) }.flatMap { numbers.contains($0) ? $0 : nil }
     }
 
     private static func isSound(_ connection: OpaquePointer) throws -> Bool {

@@ -67,7 +67,7 @@ struct DatabaseFiles: Sendable {
 
     /// Whether SQLite would find something to roll back: a journal that is not empty, or something that is no file.
     func hasForeignJournal() throws -> Bool {
-        guard try StrictFiles.exists(journal) else { return false }
+        guard try StrictFiles.exists(journal), !CustodyCheck.foreignJournal.isSkipped else { return false }
         // What cannot be opened is, to SQLite as well, taken for one.
         guard let file = try? DataFile(journal) else { return try StrictFiles.exists(journal) }
         return try file.length() > 0

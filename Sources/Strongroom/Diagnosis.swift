@@ -30,7 +30,7 @@ struct Diagnosis: Sendable {
         guard let active = try files.keyInForce(envelope) else { return .unknownKey }
         if keyID == active.keyID {
             // The first thing that SQLite would do is to roll it back.
-            if try !ignoringJournal && files.hasForeignJournal() { return .journalForeign }
+            if try !ignoringJournal && hasForeignJournal(under: active) { return .journalForeign }
             return try ofFile(file, under: active)
         }
         if let other = envelope.dataKey(keyID) { return .wrongKey(generation: other.generation) }
@@ -96,8 +96,6 @@ struct Diagnosis: Sendable {
     /// - Throws: `KeyringError` with `.rolledBack(.envelope)` where the envelope is the older one.
     func ofMetadata(under info: DataKeyInfo) throws -> DatabaseCondition {
         let session = try files.session(envelope)
-        // The main file of a database that was closed holds everything.
-        guard try session == .closed || !files.hasPendingWAL() else { return .healthy }
         switch try storedEpoch(under: info) {
         case .unreadable: return .healthy
         case .none: return .metadataDamaged
@@ -112,12 +110,34 @@ struct Diagnosis: Sendable {
         }
     }
 
-    /// The epoch that the main file holds; nil where it cannot be read.
-    func epochOfMainFile() throws -> Int? {
+    /// The epoch that the database holds; nil where it cannot be read.
+    func epochOfDatabase() throws -> Int? {
         guard let info = try files.keyInForce(envelope), case .some(let epoch) = try storedEpoch(under: info) else {
             return nil
         }
         return epoch
+    }
+
+    /// The database as it would be if it were opened now, to be read and not written; nil where there is none that can be read so.
+    func readOnly() throws -> SealedDatabase? {
+        guard try StrictFiles.exists(files.main), let info = try files.keyInForce(envelope) else { return nil }
+        let key = try keyring.dataKey(generation: info.generation, of: envelope)
+        defer { key.secret.wipe() }
+        return try SealedDatabase(pages(under: info, key), key: key.makePageKey(), authenticating: true)
+    }
+
+    /// The pages that count: those of the main file after a proper close, and otherwise with what is sound in the WAL laid over them.
+    private func pages(under info: DataKeyInfo, _ key: DataKey) throws -> PageSource {
+        let main = try DataFile(files.main)
+        let size = info.pageFormat.size
+        guard try files.session(envelope) == .open, try files.hasPendingWAL() else {
+            return try PageSource(main, pageSize: size)
+        }
+        let wal = try DataFile(files.wal)
+        let scan = try WALScan(of: wal, over: main, with: key.makePageKey())
+        guard scan.damage == nil, let pageCount = scan.pageCount else { return try PageSource(main, pageSize: size) }
+        return try PageSource(
+            main, pageSize: size, pageCount: pageCount, wal: wal, frames: scan.newestFrames, patches: [:])
     }
 
     private enum StoredEpoch {
@@ -132,7 +152,7 @@ struct Diagnosis: Sendable {
         let key = try keyring.dataKey(generation: info.generation, of: envelope)
         defer { key.secret.wipe() }
         do {
-            let sealed = try SealedDatabase(DataFile(files.main), key: key.makePageKey(), authenticating: true)
+            let sealed = try SealedDatabase(pages(under: info, key), key: key.makePageKey(), authenticating: true)
             return try Bookkeeping.epoch(sealed.connection.handle).map { .some($0) } ?? .none
         } catch is StrongroomError { return .unreadable }
     }
@@ -178,7 +198,4 @@ struct Diagnosis: Sendable {
         return try scanWAL(under: info).isWrittenBack(
             from: DataFile(files.wal), into: DataFile(files.main), pageSize: info.pageFormat.size)
     }
-
-    /// Whether the main file has every page as the WAL has it, so that the WAL changes nothing.
-    func isWrittenBack(under info: DataKeyInfo) throws -> Bool { false }
 }

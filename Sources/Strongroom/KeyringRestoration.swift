@@ -5,7 +5,6 @@ import CryptoPrimitives
 import DurableFiles
 import ErrorReporting
 import Foundation
-import GRDB
 import KeyPolicy
 import Keyring
 import Snapshots
@@ -381,21 +380,9 @@ extension Store {
     /// What a database says of its own epoch, read so that nothing is changed; nil where there is no such database.
     func epochOnDisk(of envelope: Envelope) throws -> Int? {
         let files = DatabaseFiles(envelope.scope, in: directory)
-        guard try StrictFiles.exists(files.main), let inForce = try files.keyInForce(envelope) else { return nil }
-        let key = try keyring.dataKey(generation: inForce.generation, of: envelope)
-        defer { key.secret.wipe() }
+        guard try StrictFiles.exists(files.main) else { return nil }
         let lock = try self.lock(files)
         defer { lock.release() }
-        // The WAL beside it, if there is one, belongs to it: the envelope was just told so.
-        guard try files.hasPendingWAL() else {
-            let diagnosis = Diagnosis(files: files, envelope: envelope, keyring: keyring)
-            return try diagnosis.epochOfMainFile()
-        }
-        return try StrongroomError.wrapping(.open, files.main) {
-            let queue = try DatabaseQueue(
-                path: files.main.string, configuration: Engine.configuration(key: key, policy: policy, readonly: true))
-            defer { try? queue.close() }
-            return try queue.read { try Bookkeeping.epoch($0) }
-        }
+        return try Diagnosis(files: files, envelope: envelope, keyring: keyring).epochOfDatabase()
     }
 }

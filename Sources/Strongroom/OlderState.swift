@@ -46,6 +46,25 @@ extension ProfileRegistry {
         }
     }
 
+    /// The same of a database that is read past GRDB.
+    static func allOlderStates(_ connection: OpaquePointer) throws -> [OlderState] {
+        try RawSQL.texts("SELECT record FROM \(olderStates) ORDER BY number", on: connection).compactMap { row in
+            row[0].flatMap { try? JSONDecoder().decode(OlderState.self, from: Data($0.utf8)) }
+        }
+    }
+
+    /// The lowest sequence that each envelope may have, of a database that is read past GRDB.
+    static func envelopeSequences(_ connection: OpaquePointer) throws -> [KeyScope: Int] {
+        let rows = try RawSQL.texts("SELECT scope, sequence FROM \(envelopes)", on: connection)
+        return Dictionary(
+            rows.compactMap { row in
+                guard let scope = row[0].flatMap({ KeyScope($0) }), let sequence = row[1].flatMap({ Int($0) }),
+                    Bookkeeping.numbers.contains(sequence)
+                else { return nil }
+                return (scope, sequence)
+            }, uniquingKeysWith: max)
+    }
+
     static func removeOlderStates(_ db: Database) throws {
         if try db.tableExists(olderStates) { try db.execute(sql: "DELETE FROM \(olderStates)") }
     }

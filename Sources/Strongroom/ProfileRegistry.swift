@@ -61,6 +61,20 @@ enum ProfileRegistry {
         try Row.fetchAll(db, sql: "SELECT id, name, created FROM \(table) ORDER BY name_key").compactMap(info)
     }
 
+    /// The profiles of a database that is read past GRDB.
+    static func all(_ connection: OpaquePointer) throws -> [ProfileInfo] {
+        try RawSQL.texts("SELECT id, name, created FROM \(table)", on: connection).compactMap { row in
+            guard let id = row[0].flatMap({ ProfileID($0) }), let name = row[1], let created = row[2].flatMap({ Int($0) })
+            else { return nil }
+            return ProfileInfo(id: id, name: name, created: Date(timeIntervalSince1970: Double(created)))
+        }
+    }
+
+    /// The highest sequence of the keyring that a database which is read past GRDB has seen; nil where it does not say.
+    static func keyringSequence(_ connection: OpaquePointer) throws -> Int? {
+        try Bookkeeping.value(sequenceName, connection)
+    }
+
     static func find(_ id: ProfileID, _ db: Database) throws -> ProfileInfo? {
         try Row.fetchOne(db, sql: "SELECT id, name, created FROM \(table) WHERE id = ?", arguments: [id.description])
             .flatMap(info)

@@ -26,24 +26,16 @@ struct LiveRegistry {
 
     init() {}
 
-    /// Reads it, as far as it can be read. Nothing is written.
+    /// Reads it, as far as it can be read. Nothing is written, and SQLite is given pages only that are authentic.
     init(of files: DatabaseFiles, _ envelope: Envelope, _ keyring: UnlockedKeyring) {
-        guard let active = try? files.keyInForce(envelope), (try? StrictFiles.exists(files.main)) == true,
-            let key = try? keyring.dataKey(generation: active.generation, of: envelope)
-        else { return }
-        defer { key.secret.wipe() }
-        guard
-            let queue = try? DatabaseQueue(
-                path: files.main.string, configuration: Engine.configuration(key: key, cacheMebibytes: 1, readonly: true))
-        else { return }
-        defer { try? queue.close() }
-        try? queue.read { db in
-            // Each for itself: what of it can be read is as good as before.
-            profiles = (try? ProfileRegistry.all(db)) ?? []
-            keyringSequence = try? ProfileRegistry.keyringSequence(db)
-            envelopeSequences = (try? ProfileRegistry.envelopeSequences(db)) ?? [:]
-            olderStates = (try? ProfileRegistry.allOlderStates(db)) ?? []
-        }
+        let diagnosis = Diagnosis(files: files, envelope: envelope, keyring: keyring)
+        guard let sealed = try? diagnosis.readOnly() else { return }
+        // Each for itself: what of it can be read is as good as before.
+        let handle = sealed.connection.handle
+        profiles = (try? ProfileRegistry.all(handle)) ?? []
+        keyringSequence = try? ProfileRegistry.keyringSequence(handle)
+        envelopeSequences = (try? ProfileRegistry.envelopeSequences(handle)) ?? [:]
+        olderStates = (try? ProfileRegistry.allOlderStates(handle)) ?? []
     }
 }
 

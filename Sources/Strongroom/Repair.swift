@@ -69,7 +69,7 @@ extension Store {
                 switch (condition, decision) {
                 case (.walMissing, .without):
                     // The last close may have got as far as the main file.
-                    let found = try Diagnosis(files: files, envelope: envelope, keyring: self.keyring).epochOfMainFile()
+                    let found = try Diagnosis(files: files, envelope: envelope, keyring: self.keyring).epochOfDatabase()
                     let epoch = found == envelope.epoch + 1 ? envelope.epoch + 1 : envelope.epoch
                     _ = try self.keyring.note(epoch: epoch, session: .closed, isWithoutWAL: true, in: envelope)
                 case (.walUnexpected, .without):

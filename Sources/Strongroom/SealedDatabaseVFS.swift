@@ -14,14 +14,20 @@ final class SealedDatabase {
     let connection: RawConnection
 
     /// Opens a settled file for reading.
+    convenience init(_ file: DataFile, key: consuming PageKey, authenticating: Bool = false) throws {
+        let source = try PageSource(file, pageSize: key.layout.size)
+        try self.init(source, key: key, authenticating: authenticating)
+    }
+
+    /// Opens pages for reading: those of a file, or with a WAL laid over it.
     ///
     /// - Parameters:
-    ///   - file: every page of it was shown to be authentic just before; that is not done again here.
+    ///   - source: every page of it was shown to be authentic just before; that is not done again here.
     ///   - key: the key that the file is under.
     ///   - authenticating: whether to read only pages that are authentic, where that was not done before.
-    init(_ file: DataFile, key: consuming PageKey, authenticating: Bool = false) throws {
+    init(_ source: PageSource, key: consuming PageKey, authenticating: Bool = false) throws {
         try SealedVFS.register()
-        let reader = try SealedReader(file, key: key, authenticating: authenticating)
+        let reader = try SealedReader(source, key: key, authenticating: authenticating)
         // SQLite is given a number, under which it finds the reader when it opens the "file".
         let ticket = SealedVFS.waiting.withLock { waiting in
             let ticket = "sealed-\(waiting.next)"
@@ -32,7 +38,7 @@ final class SealedDatabase {
         defer { SealedVFS.waiting.withLock { $0.readers[ticket] = nil } }
         connection = try RawConnection(
             uri: "file:\(ticket)?vfs=\(SealedVFS.name)&mode=ro&immutable=1", flags: SQLITE_OPEN_READONLY,
-            place: file.path)
+            place: source.main.path)
         try RawSQL.execute(
             "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA query_only = ON; PRAGMA cache_size = -8192",
             on: connection.handle)
@@ -65,7 +71,7 @@ struct IntegrityFindings: Equatable {
 
 /// Any bytes of the plaintext, decrypted page by page.
 private final class SealedReader {
-    private let file: DataFile
+    private let source: PageSource
     private let key: PageKey
     private let plaintext: PlaintextPage
     /// Ciphertext that was read together. SQLite's check walks through a file backwards, which no system reads ahead.
@@ -79,12 +85,12 @@ private final class SealedReader {
 
     private static let chunkBytes = 1 << 20
 
-    init(_ file: DataFile, key: consuming PageKey, authenticating: Bool) throws {
+    init(_ source: PageSource, key: consuming PageKey, authenticating: Bool) throws {
         isAuthenticating = authenticating
-        length = try file.length()
+        length = source.pageCount * source.pageSize
         plaintext = try PlaintextPage(size: key.layout.size)
         chunk = .allocate(byteCount: Self.chunkBytes, alignment: 16)
-        self.file = file
+        self.source = source
         self.key = key
     }
 
@@ -123,8 +129,12 @@ private final class SealedReader {
             let isNear = abs(offset - lastMiss) <= 2 * Self.chunkBytes
             lastMiss = offset
             chunkStart = isNear ? offset / Self.chunkBytes * Self.chunkBytes : offset
-            let wanted = UnsafeMutableRawBufferPointer(rebasing: chunk[..<(isNear ? Self.chunkBytes : size)])
-            chunkLength = (try? file.read(at: chunkStart, into: wanted)) ?? 0
+            let wanted = min(isNear ? Self.chunkBytes : size, length - chunkStart)
+            chunkLength = 0
+            guard wanted > 0 else { return nil }
+            let buffer = UnsafeMutableRawBufferPointer(rebasing: chunk[..<wanted])
+            guard (try? source.read(from: chunkStart / size + 1, into: buffer)) != nil else { return nil }
+            chunkLength = wanted
             guard offset + size <= chunkStart + chunkLength else { return nil }
         }
         let start = offset - chunkStart

@@ -29,10 +29,9 @@ import Testing
         #expect(await code { try await sample.store.backUpKeyring(to: backup) } == "file_exists")
         // The global database's own envelope has gone on since.
         for file in try TestFiles.tree(backup) where file.stem != "global" {
-            #expect(
-                try TestFiles.read(file)
-                    == TestFiles.read(keyring.pushing(FilePath(String(file.string.dropFirst(backup.string.count + 1)))))
-            )
+            let name = String(file.string.dropFirst(backup.string.count + 1))
+            let original = ["store.json", "policy.yaml"].contains(name) ? sample.test.path : keyring
+            #expect(try TestFiles.read(file) == TestFiles.read(original.pushing(FilePath(name))))
             let mode = try FileManager.default.attributesOfItem(atPath: file.string)[.posixPermissions] as? Int
             #expect(mode == 0o600)
         }
@@ -92,11 +91,31 @@ import Testing
         let newer = try TestFiles.snapshot(keyring)
         try sample.store.lock()
         try FileManager.default.removeItem(atPath: keyring.string)
-        let report = try await Store.restoreKeyring(of: sample.test.path, from: backup, with: secret())
+        // The backup is older than what the global database has seen: that is an operator's decision.
+        let before = try TestFiles.snapshot(sample.test.path)
+        for accepted in [nil, 2] {
+            #expect(
+                await code {
+                    _ = try await Store.restoreKeyring(
+                        of: sample.test.path, from: backup, with: secret(), acceptingSequence: accepted)
+                } == "keyring_rolled_back")
+        }
+        let plan = try await Store.restoreKeyring(of: sample.test.path, from: backup, with: secret(), isDryRun: true)
+        #expect(plan.olderState?.sequence == 1 && plan.olderState?.newestSequenceSeen == 2)
+        #expect(try TestFiles.snapshot(sample.test.path) == before, "nothing was changed")
+        let report = try await Store.restoreKeyring(
+            of: sample.test.path, from: backup, with: secret(), acceptingSequence: 1)
         #expect(report.isKeyringReplaced && report.envelopesReplaced.count == 2 && report.failed.isEmpty)
         #expect(report.epochsBroughtUpToDate.contains(sample.info.id.description))
+        #expect(report.olderState?.unlockers.count == 1 && report.olderState?.rootKeys == [1])
         let store = try sample.test.open()
         #expect(try sample.test.rows(sample.info, in: store) == 302)
+        // It is shown until it is acknowledged.
+        let shown = try await store.diagnostics()
+        #expect(shown.hasFindings && shown.posture.acceptedOlderStates?.map(\.sequence) == [1])
+        #expect(try store.acknowledgeOlderStates().count == 1)
+        let after = try await store.diagnostics()
+        #expect(!after.hasFindings)
         // The one that was lost turns up again: it is older now than what was seen.
         try store.lock()
         for (path, bytes) in newer { try TestFiles.write(bytes, to: FilePath(path)) }
@@ -147,8 +166,9 @@ import Testing
         try TestFiles.edit(keyring.appending("keyring.json")) { $0[50] ^= 1 }
         let plan = try await Store.restoreKeyring(
             of: sample.test.path, from: backup, with: secret(), isDryRun: true)
-        #expect(plan.isKeyringReplaced && plan.envelopesReplaced.count == 2)
-        let report = try await Store.restoreKeyring(of: sample.test.path, from: backup, with: secret())
+        #expect(plan.isKeyringReplaced && plan.envelopesReplaced.count == 2 && plan.isStoreFileReplaced)
+        let report = try await Store.restoreKeyring(
+            of: sample.test.path, from: backup, with: secret(), acceptingSequence: plan.sequence)
         #expect(report.isKeyringReplaced && report.envelopesReplaced.count == 2 && report.failed.isEmpty)
         let store = try sample.test.open()
         #expect(try sample.test.rows(sample.info, in: store) == 300)
