@@ -247,7 +247,7 @@ private struct KeyringRestoration {
         let rotation = try keyring.beginRotation()
         defer { rotation.release() }
         try adopt(into: keyring)
-        try keyring.raiseSequence(above: seen)
+        if older != nil { try keyring.raiseSequence(above: seen) }
         try store.write(with: keyring)
     }
 
