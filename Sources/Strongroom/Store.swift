@@ -249,7 +249,9 @@ public final class Store: Sendable {
                 return try withGlobal(files, lock, isNew: false, body)
             } catch {
                 // Only now is it seen what was behind the journal.
-                guard event.plan.action == .moveJournal, try recovered(files, from: error) != nil else { throw error }
+                guard event.plan.action == .moveJournal,
+                    try recovered(files, from: error, journal: event.journal) != nil
+                else { throw error }
                 return try withGlobal(files, lock, isNew: false, body)
             }
         }
