@@ -55,6 +55,15 @@ enum ProfileRegistry {
         try Row.fetchAll(db, sql: "SELECT id, name, created FROM \(table) ORDER BY name_key").compactMap(info)
     }
 
+    /// The same, read past GRDB.
+    static func all(_ connection: OpaquePointer) throws -> [ProfileInfo] {
+        try RawSQL.texts("SELECT id, name, created FROM \(table) ORDER BY name_key", on: connection).compactMap { row in
+            guard let id = row[0].flatMap({ ProfileID($0) }), let name = row[1] else { return nil }
+            let created = row[2].flatMap { Double($0) } ?? 0
+            return ProfileInfo(id: id, name: name, created: Date(timeIntervalSince1970: created))
+        }
+    }
+
     static func find(_ id: ProfileID, _ db: Database) throws -> ProfileInfo? {
         try Row.fetchOne(db, sql: "SELECT id, name, created FROM \(table) WHERE id = ?", arguments: [id.description])
             .flatMap(info)

@@ -4,6 +4,7 @@
 import DurableFiles
 import Foundation
 import GRDB
+import Keyring
 
 /// What was done so that registry and disk agree.
 struct RegistryReconciliation: Sendable {
@@ -20,15 +21,25 @@ extension Store {
         let files = DatabaseFiles(.global, in: directory)
         guard let envelope = try? keyring.envelope(for: .global), let active = try? files.keyInForce(envelope),
             let key = try? keyring.dataKey(generation: active.generation, of: envelope),
-            (try? StrictFiles.exists(files.main)) == true, (try? files.hasForeignJournal()) == false,
+            (try? StrictFiles.exists(files.main)) == true
+        else { return [] }
+        defer { key.secret.wipe() }
+        // SQLite must not see the file with a journal that is not ours.
+        guard (try? files.hasForeignJournal()) == false else { return registryWithoutJournal(files, key) }
+        guard
             let queue = try? DatabaseQueue(
                 path: files.main.string, configuration: Engine.configuration(key: key, policy: policy, readonly: true))
         else { return [] }
-        defer {
-            try? queue.close()
-            key.secret.wipe()
-        }
+        defer { try? queue.close() }
         return (try? queue.read { try ProfileRegistry.all($0) }) ?? []
+    }
+
+    /// What the main file says by itself, where nothing waits in a WAL.
+    private func registryWithoutJournal(_ files: DatabaseFiles, _ key: DataKey) -> [ProfileInfo] {
+        guard (try? files.hasPendingWAL()) == false,
+            let sealed = try? SealedDatabase(DataFile(files.main), key: key.makePageKey(), authenticating: true)
+        else { return [] }
+        return (try? ProfileRegistry.all(sealed.connection.handle)) ?? []
     }
 
     /// Makes the restored registry `db` know every profile that is on disk with a key.

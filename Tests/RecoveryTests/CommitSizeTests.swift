@@ -38,7 +38,9 @@ import Testing
     }
 
     /// 2 cut the database down when it was opened; 4,294,967,295 made a repair ask for 70 GB.
-    @Test(arguments: [1, 2, -2, -1, 1 << 31, 1 << 32 - 1]) func ofTheLastCommitIsToldAndRepairedWithoutLoss(_ wanted: Int) async throws {
+    @Test(arguments: [1, 2, -2, -1, 1 << 31, 1 << 32 - 1]) func ofTheLastCommitIsToldAndRepairedWithoutLoss(
+        _ wanted: Int
+    ) async throws {
         // Negative: so many pages more or fewer than there are.
         let size = wanted == -1 ? commitSize - 1 : wanted == -2 ? commitSize + 1 : UInt32(wanted)
         let drill = try forged { WALForgery.setCommitSize(size, of: lastCommit, in: &$0) }
@@ -105,7 +107,8 @@ import Testing
     }
 
     /// Page 1 says what it likes, and every check sum and tag fits: but the pages are not there.
-    @Test(arguments: [UInt32(1) << 31, .max, 100_000]) func aPageOneThatCountsWhatIsNotThere(count: UInt32) async throws {
+    @Test(arguments: [UInt32(1) << 31, .max, 100_000]) func aPageOneThatCountsWhatIsNotThere(count: UInt32) async throws
+    {
         let drill = try crashed.drill.copy()
         let holder = try await holder(drill)
         let first = try #require(crashed.frames.indices.last { crashed.frames[$0].page == 1 })
@@ -123,7 +126,9 @@ import Testing
     }
 
     /// The same without a WAL.
-    @Test(arguments: [UInt32(1) << 31, .max, 100_000]) func aPageOneOfTheMainFileThatCountsWhatIsNotThere(count: UInt32) async throws {
+    @Test(arguments: [UInt32(1) << 31, .max, 100_000]) func aPageOneOfTheMainFileThatCountsWhatIsNotThere(count: UInt32)
+        async throws
+    {
         let drill = try crashed.drill.copy()
         #expect(try drill.laterRows(recovery: .never) == allRows)
         let holder = try await holder(drill)
@@ -154,7 +159,9 @@ import Testing
     /// or fewer with an error or as after a power loss; and it comes out.
     @Test(arguments: [false, true]) func anExtremeInAnyFieldOfAWAL(isSummed: Bool) async throws {
         let middle = 32 + crashed.frames.count / 2 * Self.frame
-        let fields = [0, 4, 8, 12, 16, 20, 24, 28] + [0, 4, 8, 12, 16, 20].flatMap { [middle + $0, 32 + lastCommit * Self.frame + $0] }
+        let fields =
+            [0, 4, 8, 12, 16, 20, 24, 28]
+            + [0, 4, 8, 12, 16, 20].flatMap { [middle + $0, 32 + lastCommit * Self.frame + $0] }
         for field in fields {
             for value in Self.extremes {
                 let drill = try forged { wal in

@@ -119,7 +119,8 @@ import Testing
     // MARK: The file while it is used
 
     /// Whatever becomes of the file once its tags were read, in place or in its name.
-    @Test(arguments: ["this page", "another of the group", "cut", "nothing"]) func aFileThatIsExchangedMeanwhileGivesNothing(
+    @Test(arguments: ["this page", "another of the group", "cut", "nothing"])
+    func aFileThatIsExchangedMeanwhileGivesNothing(
         what: String
     ) async throws {
         try await drill.takeSnapshot()

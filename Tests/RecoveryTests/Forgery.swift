@@ -104,7 +104,9 @@ struct VerifyKeyHolder {
     }
 
     /// Puts any number of pages into page 1. What is there is known: the IV turns it into what is wanted, bit by bit.
-    func count(_ wanted: UInt32, insteadOf known: UInt32, inPageAt start: Int, of bytes: inout [UInt8], _ database: [UInt8]) throws {
+    func count(
+        _ wanted: UInt32, insteadOf known: UInt32, inPageAt start: Int, of bytes: inout [UInt8], _ database: [UInt8]
+    ) throws {
         try change(page: 1, at: start, in: &bytes, ofDatabaseWith: database) { page in
             let iv = DrillStore.pageSize - 80
             // The plaintext of the first block, which is bytes 16 to 31, has the number in its last four.

@@ -69,7 +69,8 @@ import Testing
         #expect(await code { try await store.settleWAL(of: drill.scope, .without) } == expected)
         #expect(try await store.createSnapshotSet().failed.map(\.code) == [expected])
         let plan = try await store.recoveryPlan(of: drill.scope)
-        #expect(plan.action == .moveJournal && plan.movesJournal && plan.isLossless && plan.condition == .journalForeign)
+        #expect(
+            plan.action == .moveJournal && plan.movesJournal && plan.isLossless && plan.condition == .journalForeign)
         #expect(try bytes() == before)
         #expect(try StrictFiles.exists(drill.files.journal))
 
@@ -185,6 +186,18 @@ import Testing
         let kept = drill.files.corrupted.appending(try #require(report.quarantine)).appending("profile.db-journal")
         #expect(try TestFiles.read(kept) == journal)
         #expect(try drill.contents() == contents)
+    }
+
+    /// A restore of the global database asks the one that is there for names: without its journal.
+    @Test func aRestoreOfTheGlobalDatabaseKeepsNames() async throws {
+        let global = DatabaseFiles(.global, in: drill.test.path)
+        let store = try drill.test.open()
+        let taken = try await store.createSnapshot(of: .global)
+        let later = try store.createProfile(named: "later")
+        try TestFiles.write(JournalForgery.cutting(global.main, to: 2), to: global.journal)
+        #expect(try await store.restoreSnapshot(taken).registeredProfiles == [later.id.description])
+        #expect(try store.profiles().map(\.name) == ["later", "sample"])
+        try store.lock()
     }
 
     /// While a profile is open its journal is not looked at; but when the file is exchanged for one under another key it would be.

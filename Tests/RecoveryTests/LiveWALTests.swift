@@ -42,7 +42,9 @@ import Testing
         case .mainCut:
             // Nothing of it stands in the WAL any more.
             _ = try await profile.database.writeWithoutTransaction { try $0.checkpoint(.truncate) }
-            try TestFiles.edit(drill.files.main) { $0.removeLast($0.count / 2 / DrillStore.pageSize * DrillStore.pageSize) }
+            try TestFiles.edit(drill.files.main) {
+                $0.removeLast($0.count / 2 / DrillStore.pageSize * DrillStore.pageSize)
+            }
         }
         let taken = await code { _ = try await profile.snapshot() }
         let rotated = await code { _ = try await profile.rotateDataKey() }
