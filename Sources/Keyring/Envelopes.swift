@@ -186,7 +186,7 @@ extension UnlockedKeyring {
             return
         }
         // Another process may have changed the keyring since this one read it.
-        guard try readVerified().sequence >= witnessed else {
+        guard try max(readVerified().sequence, highestAcceptedSequence) >= witnessed else {
             throw KeyringError(.rolledBack(.keyring), LockedKeyring.path(in: directory))
         }
     }

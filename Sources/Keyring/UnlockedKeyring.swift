@@ -28,6 +28,8 @@ public final class UnlockedKeyring: Sendable, CustomStringConvertible, CustomRef
     private let state: Mutex<State>
     /// The lowest sequence that each envelope may have: what was read before, or what the global database notes.
     private let lowestSequences = Mutex<[KeyScope: Int]>([:])
+    /// The sequence up to which an operator accepts that this keyring is older than its witnesses say.
+    private let acceptedSequence = Mutex(0)
     /// The private key of the unlocker: it opens the next root key where another process rotates.
     private let unlockerKey: SecretBox
 
@@ -74,6 +76,11 @@ public final class UnlockedKeyring: Sendable, CustomStringConvertible, CustomRef
             return KeyPosture.Unlocker(kind: entry.kind, derivation: derivation)
         }
     }
+
+    /// Goes on although envelopes have seen the keyring at a higher sequence, up to this one: an operator has accepted that.
+    package func accept(witnessedSequence: Int) { acceptedSequence.withLock { $0 = max($0, witnessedSequence) } }
+
+    var highestAcceptedSequence: Int { acceptedSequence.withLock { $0 } }
 
     /// Refuses, from now on, an envelope of a lower sequence.
     package func require(sequence: Int, of scope: KeyScope) {

@@ -20,7 +20,7 @@ package struct WALScan: Sendable, Equatable {
         case foreignPage = "foreign_page"
         /// The page size is not the database's.
         case pageSize = "page_size"
-        /// The number of pages in a commit is not the one in the authenticated page 1 of that commit.
+        /// The number of pages in a commit is not the one in the authenticated page 1 of that commit, or more than there are.
         case commitSize = "commit_size"
     }
 
@@ -70,10 +70,15 @@ package struct WALScan: Sendable, Equatable {
     /// the main file's. Where the WAL has one, the main file may have it already or not yet, and says nothing.
     private func isSizeProven(by main: DataFile, _ key: borrowing PageKey) throws -> Bool {
         guard let pageCount else { return true }
+        let inMain = try main.length() / key.layout.size
+        // Who can make an authentic page 1 without reading it can put any number there: each page must stand somewhere.
+        let behind = inMain + 1..<max(inMain, pageCount) + 1
+        let absent = behind.count - newestFrames.keys.count { behind.contains($0) }
+        guard absent <= (behind.contains(key.layout.lockPageNumber) ? 1 : 0) else { return false }
         let counted = try counted ?? PageOneCount(inPageOneOf: main, key)
         if let count = counted?.pages { return pageCount == count }
         // Page 1 does not say. Then the pages that are there do.
-        return try pageCount == max(main.length() / key.layout.size, newestFrames.keys.max() ?? 0)
+        return pageCount == max(inMain, newestFrames.keys.max() ?? 0)
     }
 
     /// The page of the first frame and its number, whatever its check sum says; nil where there is none.

@@ -9,7 +9,8 @@ import PageCipher
 import Secrets
 public import SystemPackage
 
-/// The page keys of one database: they verify its snapshots, and read nothing.
+/// The page keys of one database: they verify its snapshots, and read nothing. With them and access to the live database's files its
+/// pages can be changed so that they verify as healthy: they belong on no machine that has it.
 public final class VerifyKey: Sendable {
     private static let magic = Array("strongroom/verify-key/v1\n".utf8)
     private static let entryLength = KeyID.length + PageAuthenticator.keyLength

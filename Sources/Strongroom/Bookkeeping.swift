@@ -45,9 +45,19 @@ enum Bookkeeping {
         try RawSQL.texts("SELECT type, name, sql \(objects)", on: connection) == [["table", table, definition]]
     }
 
+    /// Whether a schema from outside has something of our name, on it, or that mentions it. A name cannot be written in another way than
+    /// by its letters. The table itself, just as we make it, is in every file of ours.
+    static func isTaken(in connection: OpaquePointer) throws -> Bool {
+        let found = try RawSQL.texts(
+            "SELECT type, name, sql FROM sqlite_schema WHERE instr(lower(name || ' ' || tbl_name || ' ' || coalesce(sql, '')), '\(table)')",
+            on: connection)
+        return found.contains { $0 != ["table", table, definition] }
+    }
+
     /// Sets the epoch in a transaction of its own, and makes the table anew where that is what it takes: an app may have dropped it.
     static func setEpochSurely(_ epoch: Int, _ db: Database) throws {
         guard let connection = db.sqliteConnection else { throw StrongroomError(.storeLocked) }
+        if try self.epoch(connection) == epoch { return }
         try db.inTransaction {
             if try !isSound(connection) { try makeAnew(db) }
             try setEpoch(epoch, db)

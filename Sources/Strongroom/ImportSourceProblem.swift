@@ -14,6 +14,8 @@ public enum ImportSourceProblem: Sendable, Equatable, CaseIterable {
     case noMemoryStaging
     /// Something in its schema cannot be made here, such as an index with a collation that only its own app has.
     case unsupported
+    /// Something in its schema has, or mentions, a name that Strongroom keeps for itself.
+    case reservedName
 
     var name: String {
         switch self {
@@ -25,6 +27,7 @@ public enum ImportSourceProblem: Sendable, Equatable, CaseIterable {
         case .changed: "changed"
         case .noMemoryStaging: "no_memory_staging"
         case .unsupported: "unsupported"
+        case .reservedName: "reserved_name"
         }
     }
 
@@ -39,6 +42,8 @@ public enum ImportSourceProblem: Sendable, Equatable, CaseIterable {
         case .noMemoryStaging:
             "the file to import has unfinished changes beside it, and there is no room in memory for a copy of it"
         case .unsupported: "the file to import has something in its schema that cannot be made here"
+        case .reservedName:
+            "a table, index, view or trigger of the file to import has or mentions a name of Strongroom's own (_strongroom)"
         }
     }
 
@@ -51,6 +56,7 @@ public enum ImportSourceProblem: Sendable, Equatable, CaseIterable {
         case .inUse, .changed: "close the application that has it open, and import again"
         case .noMemoryStaging:
             "finish the changes with 'sqlite3 FILE \"PRAGMA wal_checkpoint(TRUNCATE)\"', or give room in /dev/shm"
+        case .reservedName: "rename or drop it in a copy of the file, and import that"
         case .unsupported: "drop the index that uses a collation or function of its own app, and import again"
         }
     }

@@ -241,20 +241,25 @@ private struct KeyringRestoration {
         }
         let keyring = try unlock(target)
         defer { keyring.lock() }
+        if older != nil { keyring.accept(witnessedSequence: seen) }
         guard keyring.id == chosen.id, keyring.sequence == chosen.sequence, chosen.isContinued(by: keyring) else {
             throw KeyringError(.continuityBroken, target)
         }
         let rotation = try keyring.beginRotation()
         defer { rotation.release() }
         try adopt(into: keyring)
-        if older != nil { try keyring.raiseSequence(above: seen) }
         try store.write(with: keyring)
     }
 
     /// What needs the store, which opens again now.
     mutating func finish(in store: Store) throws {
+        if older != nil { store.keyring.accept(witnessedSequence: seen) }
         try bringEpochsUpToDate(in: store)
         try record(in: store)
+        // Only now: until it is written down, the keyring must be seen to be the older one.
+        guard older != nil else { return }
+        try store.keyring.raiseSequence(above: seen)
+        if live.keyringSequence != nil { try store.noteKeyringSequence() }
     }
 
     private mutating func adopt(into keyring: UnlockedKeyring) throws {

@@ -134,26 +134,56 @@ extension Store {
         try ProfileRegistry.setKeyringSequence(sequence, db)
     }
 
-    /// That the keyring is the newest one, as far as anything that can be read tells, or that it is accepted by its sequence.
+    /// Goes on with this keyring although it is older than one seen before, or may be: for the restore of a global database that cannot
+    /// be read, which writes it down. Nothing is changed by this alone.
     ///
-    /// - Parameters:
-    ///   - stored: the sequence in the global database; nil where that cannot be read.
-    ///   - accepted: the sequence that the operator accepts.
-    /// - Returns: what is accepted; nil where the keyring is no older than anything says.
-    func requireNewestKeyring(stored: Int?, accepting accepted: Int?) throws -> OlderState? {
-        let seen = max(stored ?? 0, try keyring.witnessedSequence())
+    /// - Parameter sequence: that of the keyring, as the operator names it.
+    /// - Returns: what comes back to life; nil where nothing says that the keyring is an older one.
+    /// - Throws: `KeyringError` with `.sequenceLower` or `.sequenceUnproven` where the keyring has another sequence.
+    @discardableResult
+    public func acceptOlderKeyring(sequence: Int) throws -> OlderState? {
+        try requireUnlocked()
+        guard let found = try olderKeyring(stored: nil) else { return nil }
+        guard sequence == found.state.sequence else { throw found.error }
+        keyring.accept(witnessedSequence: found.state.newestSequenceSeen)
+        acceptedOlderState.withLock { $0 = found.state }
+        return found.state
+    }
+
+    /// That the keyring is the newest one, as far as anything that can be read tells, or has been accepted.
+    ///
+    /// - Parameter stored: the sequence in the global database; nil where that cannot be read.
+    /// - Returns: what was accepted; nil where the keyring is no older than anything says.
+    func requireNewestKeyring(stored: Int?) throws -> OlderState? {
+        guard let found = try olderKeyring(stored: stored) else { return nil }
+        let accepted = acceptedOlderState.withLock { $0 }
+        guard let accepted, accepted.sequence == found.state.sequence else { throw found.error }
+        // What was accepted is all that has been seen until now.
+        return OlderState(accepted, newestSequenceSeen: max(accepted.newestSequenceSeen, found.state.newestSequenceSeen))
+    }
+
+    /// What would be accepted; nil where the keyring is no older than anything says.
+    private func olderKeyring(stored: Int?) throws -> (state: OlderState, error: KeyringError)? {
+        let live = try stored ?? liveRegistry().keyringSequence
+        let seen = max(live ?? 0, try keyring.witnessedSequence())
         // The global database's envelope is written whenever the sequence in there is.
-        let isProven = stored != nil || keyring.witnessedSequence(of: .global) != nil
+        let isProven = live != nil || keyring.witnessedSequence(of: .global) != nil
         let sequence = keyring.sequence
         if isProven, sequence >= seen || CustodyCheck.sequence.isSkipped { return nil }
-        guard accepted == sequence else {
-            throw KeyringError(
-                isProven ? .sequenceLower(sequence: sequence, seen: seen) : .sequenceUnproven(sequence: sequence),
-                keyring.directory)
-        }
-        return OlderState(
+        let state = OlderState(
             sequence: sequence, newestSequenceSeen: seen, unlockers: keyring.unlockers.map(\.id),
             rootKeys: keyring.rootKeyInfos.filter { $0.state != .destroyed }.map(\.version), dataKeys: [], profiles: [],
             date: Date(timeIntervalSince1970: Date().timeIntervalSince1970.rounded(.down)))
+        let reason: KeyringError.Reason =
+            isProven ? .sequenceLower(sequence: sequence, seen: seen) : .sequenceUnproven(sequence: sequence)
+        return (state, KeyringError(reason, keyring.directory))
+    }
+}
+
+extension OlderState {
+    fileprivate init(_ other: OlderState, newestSequenceSeen seen: Int) {
+        self.init(
+            sequence: other.sequence, newestSequenceSeen: seen, unlockers: other.unlockers, rootKeys: other.rootKeys,
+            dataKeys: other.dataKeys, profiles: other.profiles, date: other.date)
     }
 }

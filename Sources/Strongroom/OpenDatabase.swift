@@ -108,6 +108,9 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
         try envelope.withLock { $0 = try files.beginSession($0, keyring) }
     }
 
+    /// Notes the epoch of the next close in the transaction that changes something, which saves the close one of its own.
+    func noteChange(_ db: Database) throws { try Bookkeeping.setEpoch(envelope.withLock { $0.epoch } + 1, db) }
+
     /// Says it again, after a rotation has said something else.
     func resumeSession() throws {
         try envelope.withLock { $0 = try files.beginSession($0, keyring, isResumed: true) }

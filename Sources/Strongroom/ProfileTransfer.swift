@@ -60,6 +60,9 @@ extension Store {
             progress(TransferProgress(phase: .checkingSource, rows: 0, totalRows: 0))
             let opened = try OpenImportSource(source, stagingForCiphertext: open.files.directory)
             try opened.requireSound()
+            guard try !Bookkeeping.isTaken(in: opened.connection.handle) else {
+                throw StrongroomError(.importSource(.reservedName), source.path)
+            }
             let copied = try open.writer.writeWithoutTransaction { db in
                 try Transfer.copy(opened.connection.handle, to: Transfer.handle(of: db), progress)
             }

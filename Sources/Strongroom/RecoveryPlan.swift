@@ -98,7 +98,7 @@ public struct RecoveryEvent: Sendable, Hashable, Encodable {
     /// none could be read.
     public let salvage: Salvage?
     /// Where in `corrupted/` a rollback journal went that is not ours; nil where there was none.
-    public internal(set) var journal: String?
+    public let journal: String?
 }
 
 extension DatabaseCondition {

@@ -25,8 +25,7 @@ extension Store {
             do {
                 return (try open(), event)
             } catch {
-                guard var next = try recovered(files, from: error) else { throw error }
-                next.journal = event.journal
+                guard let next = try recovered(files, from: error, journal: event.journal) else { throw error }
                 return (try open(), next)
             }
         }
@@ -35,24 +34,28 @@ extension Store {
     /// Recovers a database, where the error is about damage or a journal that is not ours, and the app lets us. The caller holds its
     /// lock, and nobody has it open.
     ///
+    /// - Parameter journal: where one went that was moved away before.
     /// - Returns: nil where there is nothing to recover from, or the app does not want it.
-    func recovered(_ files: DatabaseFiles, from error: any Error) throws -> RecoveryEvent? {
+    func recovered(
+        _ files: DatabaseFiles, from error: any Error, journal: String? = nil
+    ) throws -> RecoveryEvent? {
         guard let error = error as? StrongroomError, case .database(let condition) = error.reason, recovery != .never
         else { return nil }
         if condition == .journalForeign { return try moveForeignJournal(files) }
         guard condition.isProvenDamage else { return nil }
         let rotation = try holdRotation()
         defer { rotation.release() }
-        return try recover(files, condition, accepting: recovery == .automatic ? .loss : .nothingLost)
+        return try recover(
+            files, condition, accepting: recovery == .automatic ? .loss : .nothingLost, journal: journal)
     }
 
     /// Moves a rollback journal away that is not ours. The caller holds the lock of the database.
     func moveForeignJournal(_ files: DatabaseFiles) throws -> RecoveryEvent {
         let quarantine = try files.moveForeignJournal()
-        var event = RecoveryEvent(
-            plan: .movingJournal(files.scope), date: quarantine.date, quarantine: quarantine.name, salvage: nil)
-        event.journal = quarantine.name
-        return note(event)
+        return note(
+            RecoveryEvent(
+                plan: .movingJournal(files.scope), date: quarantine.date, quarantine: quarantine.name, salvage: nil,
+                journal: quarantine.name))
     }
 
     /// What an app or an operator is ready to lose.
@@ -60,10 +63,11 @@ extension Store {
 
     /// Does what can be done. The caller holds the lock of the database, and keeps rotations away.
     ///
+    /// - Parameter journal: where one went that was moved away before.
     /// - Throws: `StrongroomError.recoveryNoSnapshot`; `.database` with the condition where nothing may be done, or more would be
     ///   lost than is accepted. Nothing is changed then.
     func recover(
-        _ files: DatabaseFiles, _ condition: DatabaseCondition, accepting loss: AcceptedLoss
+        _ files: DatabaseFiles, _ condition: DatabaseCondition, accepting loss: AcceptedLoss, journal: String? = nil
     ) throws -> RecoveryEvent {
         let start = ContinuousClock.now
         let envelope = try keyring.envelope(for: files.scope)
@@ -77,7 +81,9 @@ extension Store {
                 files, envelope, for: source, under: key, isClosed: isClosed, checking: isChanged, because: condition,
                 quarantine)
             {
-                return note(RecoveryEvent(plan: plan, date: quarantine.date, quarantine: quarantine.name, salvage: nil))
+                return note(
+                    RecoveryEvent(
+                        plan: plan, date: quarantine.date, quarantine: quarantine.name, salvage: nil, journal: journal))
             }
             // Put together it is not sound: then it is not what was there.
             (plan, means) = try work.plan(for: condition, ignoringRepair: true)
@@ -89,7 +95,9 @@ extension Store {
         let quarantine = Quarantine(.restore)
         let salvage = plan.isLossless ? nil : try? self.salvage(files, envelope, into: quarantine)
         _ = try restore(snapshot, files, into: quarantine, because: condition, true, since: start, nil)
-        return note(RecoveryEvent(plan: plan, date: quarantine.date, quarantine: quarantine.name, salvage: salvage))
+        return note(
+            RecoveryEvent(
+                plan: plan, date: quarantine.date, quarantine: quarantine.name, salvage: salvage, journal: journal))
     }
 
     /// Puts pages in force that were put together.

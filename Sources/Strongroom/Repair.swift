@@ -48,9 +48,8 @@ extension Store {
                     return moved
                 }
                 do {
-                    var event = try self.recover(files, condition, accepting: acceptingLoss ? .loss : .nothingLost)
-                    event.journal = moved?.journal
-                    return event
+                    return try self.recover(
+                        files, condition, accepting: acceptingLoss ? .loss : .nothingLost, journal: moved?.journal)
                 } catch let error as StrongroomError {
                     guard !acceptingLoss, condition.isProvenDamage, case .database = error.reason else { throw error }
                     throw StrongroomError(.lossNotAccepted, files.main)

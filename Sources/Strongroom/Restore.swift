@@ -53,16 +53,14 @@ extension Store {
     ///   - snapshot: of this store's own database.
     ///   - acceptingViolations: whether to go on where SQLite's integrity check finds something wrong that was wrong
     ///     already when the snapshot was taken: every page is as it was then all the same.
-    ///   - acceptingSequence: of the global database: the sequence of the keyring in force, where that is older than one seen before and
-    ///     is to be accepted all the same.
     ///   - progress: called now and then, by one thread at a time.
-    /// - Throws: `SnapshotError` with what is wrong with the snapshot; `StrongroomError.profileInUse`; `KeyringError` where the
-    ///   keyring is older than one seen before. Nothing is changed then. Where the system fails after the restore was decided, the next one to open the database finishes it.
+    /// - Throws: `SnapshotError` with what is wrong with the snapshot; `StrongroomError.profileInUse`; for the global database `KeyringError`
+    ///   where the keyring is older than one seen before, and not accepted by ``acceptOlderKeyring(sequence:)``. Nothing is changed then. Where the system fails after the restore was decided, the next one to open the database finishes it.
     public func restoreSnapshot(
-        _ snapshot: Snapshot, acceptingViolations: Bool = false, acceptingSequence: Int? = nil,
+        _ snapshot: Snapshot, acceptingViolations: Bool = false,
         progress: (@Sendable (RestoreProgress) -> Void)? = nil
     ) async throws -> RestoreReport {
-        try await BlockingWork.run { try self.restore(snapshot, acceptingViolations, acceptingSequence, progress) }
+        try await BlockingWork.run { try self.restore(snapshot, acceptingViolations, progress) }
     }
 
     /// Makes a new profile from a snapshot of a profile, under a key of its own.
@@ -87,8 +85,7 @@ extension Store {
     }
 
     private func restore(
-        _ snapshot: Snapshot, _ acceptingViolations: Bool, _ acceptingSequence: Int?,
-        _ progress: (@Sendable (RestoreProgress) -> Void)?
+        _ snapshot: Snapshot, _ acceptingViolations: Bool, _ progress: (@Sendable (RestoreProgress) -> Void)?
     ) throws -> RestoreReport {
         let start = ContinuousClock.now
         let rotation = try holdRotation()
@@ -99,22 +96,21 @@ extension Store {
         let lock = try self.lock(files)
         defer { lock.release() }
         return try restore(
-            snapshot, files, into: Quarantine(.restore), because: nil, acceptingViolations,
-            acceptingSequence: acceptingSequence, since: start, progress)
+            snapshot, files, into: Quarantine(.restore), because: nil, acceptingViolations, since: start,
+            progress)
     }
 
     /// The rest of a restore. The caller holds the lock of the database, and keeps rotations away.
     func restore(
         _ snapshot: Snapshot, _ files: DatabaseFiles, into quarantine: Quarantine,
         because condition: DatabaseCondition?,
-        _ acceptingViolations: Bool, acceptingSequence: Int? = nil, since start: ContinuousClock.Instant,
+        _ acceptingViolations: Bool, since start: ContinuousClock.Instant,
         _ progress: (@Sendable (RestoreProgress) -> Void)?
     ) throws -> RestoreReport {
         let known = files.scope == .global ? liveRegistry() : LiveRegistry()
         let older =
             files.scope == .global
-            ? try requireNewestKeyring(stored: known.keyringSequence, accepting: acceptingSequence) : nil
-        if let older { try keyring.raiseSequence(above: older.newestSequenceSeen) }
+            ? try requireNewestKeyring(stored: known.keyringSequence) : nil
         let envelope = try files.finishRestore(keyring.envelope(for: files.scope), keyring)
         guard let active = envelope.activeDataKey else {
             throw StrongroomError(.database(envelope.withoutKey), files.main)
@@ -147,6 +143,11 @@ extension Store {
                 files, on: envelope, snapshotId: snapshot.id, condition: condition, into: quarantine,
                 epoch: envelope.epoch + 1, format: active.pageFormat),
             envelope, keyring)
+        // Only now: until it is written down, the keyring must be seen to be the older one.
+        if let older {
+            try keyring.raiseSequence(above: older.newestSequenceSeen)
+            acceptedOlderState.withLock { $0 = nil }
+        }
         logger.notice("snapshot_restored", metadata: ["scope": "\(files.scope)", "snapshot": "\(snapshot.id)"])
         return RestoreReport(
             snapshot, in: files.scope, under: active, findings, quarantine: hadDatabase ? quarantine.name : nil,

@@ -70,6 +70,9 @@ extension Store {
     }
 
     /// Writes a key that verifies the snapshots of a database and reads nothing, to a new file (0600): for ``VerifyKey``.
+    ///
+    /// Who holds it and can write to the live database can change pages there, and they verify as healthy. Keep it away from the
+    /// machine that has the database. Nothing that it made ever comes back from a snapshot.
     public func writeVerifyKey(of scope: KeyScope, to path: FilePath) async throws {
         try await BlockingWork.run { try self.snapshotDirectory(of: scope).writeVerifyKey(to: path) }
     }

@@ -47,6 +47,8 @@ public final class Store: Sendable {
     let logger: Logger
     private let openProfiles = Mutex<[ObjectIdentifier: WeakProfile]>([:])
     private let isLocked = Mutex(false)
+    /// An older keyring that an operator has accepted and that is not written down yet.
+    let acceptedOlderState = Mutex<OlderState?>(nil)
 
     private struct WeakProfile { weak var profile: Profile? }
 
@@ -225,7 +227,11 @@ public final class Store: Sendable {
     public func writeGlobal<Result>(_ body: (Database) throws -> Result) throws -> Result {
         try withGlobal { open in
             try open.beginSession()
-            return try open.writer.write(body)
+            return try open.writer.write { db in
+                let result = try body(db)
+                try open.noteChange(db)
+                return result
+            }
         }
     }
 
@@ -265,7 +271,9 @@ public final class Store: Sendable {
                 return try withGlobal(files, lock, isNew: false, body)
             } catch {
                 // Only now is it seen what was behind the journal.
-                guard event.plan.action == .moveJournal, try recovered(files, from: error) != nil else { throw error }
+                guard event.plan.action == .moveJournal,
+                    try recovered(files, from: error, journal: event.journal) != nil
+                else { throw error }
                 return try withGlobal(files, lock, isNew: false, body)
             }
         }

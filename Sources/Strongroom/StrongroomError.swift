@@ -124,7 +124,7 @@ public struct StrongroomError: ReportableError, Equatable {
             case .wrongPassphrase: .couldNotUnlock
             case .changed, .noMemoryStaging: .incomplete
             case .missing: .notFound
-            case .notADatabase, .unsupported: .usage
+            case .notADatabase, .unsupported, .reservedName: .usage
             }
         case .copyDiffers: .damaged
         case .cancelled, .migrationFailed: .incomplete

@@ -14,10 +14,15 @@ extension DatabaseFiles {
     /// What the WAL is like now.
     ///
     /// - Parameter db: a connection to the database, on its own queue, that has read from it already.
+    /// - Throws: `PageCipherError.walDamaged` where there is none any more, and changes waited in it.
     func walMark(_ db: Database) throws -> WALMark {
-        guard try StrictFiles.exists(wal) else { return .none }
-        let file = try DataFile(wal)
         let main = try OpenFile(of: ConnectionExchange.handle(db))
+        guard try StrictFiles.exists(wal) else {
+            // Its name may be gone: whoever has it open goes on with it, and nobody else would miss it.
+            if let index = try? main.walIndex(), index.frames > 0 { throw PageCipherError.walDamaged }
+            return .none
+        }
+        let file = try DataFile(wal)
         // Another process may write meanwhile.
         for _ in 1...Self.attempts {
             let header = try WALMark.header(of: file)

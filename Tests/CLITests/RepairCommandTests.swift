@@ -61,6 +61,27 @@ import Testing
         #expect(diagnosed.status == 1)
     }
 
+    /// A rollback journal that somebody put beside the database.
+    @Test func aForeignJournalIsMovedAway() throws {
+        let journal = FilePath(work.database.string + "-journal")
+        try TestFiles.write([UInt8](repeating: 0x5a, count: 4_600), to: journal)
+        let before = try TestFiles.read(work.database)
+        let verified = try work.run("verify", "Work")
+        #expect(verified.status == 1 && verified.outputText.contains("journal_foreign"), "\(verified.errorText)")
+        let opened = try work.run("profile", "sql", "Work", "SELECT 1")
+        #expect(opened.status == 13 && opened.errorText.contains("error[database_journal_foreign]"))
+        #expect(opened.errorText.contains("'strongroom repair'"))
+        #expect(try work.run("diagnose", "--profile", "Work").outputText.contains("journal_foreign"))
+        let dry = try work.run("repair", "Work", "--dry-run")
+        #expect(dry.status == 1 && dry.outputText.contains("nothing is lost"), "\(dry.errorText)")
+        #expect(FileManager.default.fileExists(atPath: journal.string))
+        let done = try work.run("repair", "Work")
+        #expect(done.status == 0 && done.outputText.contains("corrupted/journal-"), "\(done.errorText)")
+        #expect(!FileManager.default.fileExists(atPath: journal.string))
+        #expect(try TestFiles.read(work.database) == before)
+        #expect(try work.rows().contains("n=3"))
+    }
+
     /// The global database may be what is broken.
     @Test func withoutTheGlobalDatabase() throws {
         #expect(try work.run("snapshot", "create", "--all").status == 0)

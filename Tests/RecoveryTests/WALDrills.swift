@@ -10,7 +10,7 @@ import Testing
 @testable import Strongroom
 
 /// A profile as a crash leaves it: a WAL with transactions that were acknowledged, each of which adds one row.
-private struct CrashedStore {
+struct CrashedStore {
     static let transactions = 8
     static let frameLength = WALFrame.headerLength + DrillStore.pageSize
 
@@ -19,7 +19,7 @@ private struct CrashedStore {
     let wal: [UInt8]
     /// The page of each frame, and whether it ends a transaction.
     let frames: [(page: Int, isCommit: Bool)]
-    private let rowsBefore: Int
+    let rowsBefore: Int
 
     init() throws {
         let running = try DrillStore(rows: 40)

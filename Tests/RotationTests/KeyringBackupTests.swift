@@ -118,7 +118,11 @@ import Testing
         #expect(!after.hasFindings)
         // The one that was lost turns up again: it is older now than what was seen.
         try store.lock()
+        let envelope = keyring.appending("envelopes").appending("global.json")
+        let current = try TestFiles.read(envelope)
         for (path, bytes) in newer { try TestFiles.write(bytes, to: FilePath(path)) }
+        #expect(code { _ = try sample.test.open() } == "envelope_rolled_back")
+        try TestFiles.write(current, to: envelope)
         #expect(code { _ = try sample.test.open() } == "keyring_rolled_back")
     }
 

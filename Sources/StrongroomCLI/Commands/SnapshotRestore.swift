@@ -31,6 +31,7 @@ struct SnapshotRestore: AsyncParsableCommand {
             bar.show($0.phase.rawValue, done: $0.pages, total: $0.totalPages, unit: "pages")
         }
         let output = try await unlock.withStoreForSnapshots(common) { store in
+            if let sequence = accept.acceptSequence { try store.acceptOlderKeyring(sequence: sequence) }
             let found = try await store.snapshot(snapshot, of: database.scope(in: store))
             if let newName {
                 let (info, report) = try await store.restoreSnapshot(
@@ -39,8 +40,7 @@ struct SnapshotRestore: AsyncParsableCommand {
             }
             return Output(
                 restored: try await store.restoreSnapshot(
-                    found, acceptingViolations: acceptViolations, acceptingSequence: accept.acceptSequence,
-                    progress: progress), profile: nil)
+                    found, acceptingViolations: acceptViolations, progress: progress), profile: nil)
         }
         bar.finish()
         try Terminal.result(output, common) { show(output.restored) }

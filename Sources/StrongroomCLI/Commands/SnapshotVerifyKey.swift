@@ -7,6 +7,9 @@ struct SnapshotVerifyKey: AsyncParsableCommand {
         discussion: """
             For the host that backups are copied to: 'snapshot verify --verify-only-key FILE'. Its holder can tell whether \
             a snapshot is whole, and can neither read it nor make one that this store would restore.
+
+            Who holds it and can write to the live database can change pages there that verify as healthy, without reading \
+            them. Keep it away from the machine that has the database.
             """)
 
     @OptionGroup var common: CommonOptions
@@ -26,6 +29,8 @@ struct SnapshotVerifyKey: AsyncParsableCommand {
         }
         try Terminal.result(Output(scope: scope.description), common) {
             print("A verify key for the snapshots of \(scope). Make it again after each rotation.")
+            print("Who holds it and can write to the live database can change pages there that verify as healthy:")
+            print("move it off this machine, and keep it away from any that has the database.")
         }
     }
 }
