@@ -25,7 +25,7 @@ import Testing
             "Looking for leaks", "Looking after a store", "Rotate on schedule", "An operator leaves",
             "A key file leaked",
             "A laptop was stolen", "The passphrase is forgotten", "Restoring from a keyring backup",
-            "A rotation was interrupted", "Destroying a profile",
+            "Going on with an older keyring", "A rotation was interrupted", "Destroying a profile",
         ]
         #expect(Set(try Documents.scripts(in: Documents.text(Self.path)).map(\.heading)) == run)
         let readme = Set(try Documents.scripts(in: Documents.text("README.md")).map(\.heading))
@@ -95,6 +95,21 @@ import Testing
             \(commands)
             """
         return try ChildProcess(executable: "/bin/bash", ["-c", script], environment: environment, in: nil).finish()
+    }
+
+    /// The keyring is lost, and the backup is from before an unlocker was added and removed.
+    @Test func goingOnWithAnOlderKeyring() async throws {
+        let office = try await Office()
+        let store = try office.open("operator.key")
+        let id = try store.addUnlocker(.key(.init(testing: Array(repeating: 9, count: 32))), label: "later")
+        try store.removeUnlocker(id)
+        try store.lock()
+        try FileManager.default.removeItem(atPath: Store.defaultKeyringDirectory(of: office.store).string)
+        let text = try office.run("Going on with an older keyring")
+        #expect(text.contains("say --accept-sequence 2") && text.contains("was accepted"))
+        let again = try office.open("operator.key")
+        #expect(try office.rows(again) == 3)
+        #expect(try again.olderStates().isEmpty)
     }
 
     // MARK: Data

@@ -83,6 +83,24 @@ import Testing
         }
     }
 
+    /// One that says that its database is in use, and that was written under a keyring of this sequence.
+    @Test func anEnvelopeWithASessionOpens() throws {
+        let directory = try TemporaryDirectory()
+        let envelopes = directory.appending("envelopes")
+        try FileManager.default.createDirectory(
+            atPath: envelopes.string, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
+        try TestFiles.write(
+            try TestFiles.read(Self.vectors.appending("keyring-v1.json")), to: directory.appending("keyring.json"))
+        try TestFiles.write(
+            try TestFiles.read(Self.vectors.appending("envelope-session-v1.json")),
+            to: envelopes.appending("\(Self.profile).json"))
+        let keyring = try LockedKeyring(in: directory.path).unlock(with: keyFileSecret())
+        let envelope = try keyring.envelope(for: #require(KeyScope(Self.profile)))
+        #expect(envelope.session == .open && envelope.keyringSequence == 1 && envelope.sequence == 2)
+        // A change by a former version would drop what it does not know; the field is critical, so there is none.
+        #expect(envelope.document.critical == ["session"])
+    }
+
     private func proof(of keyring: UnlockedKeyring) throws -> String {
         Hex.encode(
             try keyring.withRootKey(1) {

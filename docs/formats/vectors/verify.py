@@ -159,6 +159,10 @@ def main():
                       envelope["scope"], "1", entry["state"], entry["keyId"])
     assert hkdf(data_key, "strongroom/kid/v1", length=16).hex() == entry["keyId"]
     assert entry["keyId"] in expected
+    session, authenticated, tag = read("envelope-session-v1.json")
+    check_mac(root, session, authenticated, tag)
+    assert session["critical"] == ["session"] and session["session"] == "open"
+    assert session["keyringSequence"] == keyring["sequence"] and session["keys"] == envelope["keys"]
     for name, tag_length in (("sha512", 64), ("sha256", 32)):
         check_pages((HERE / f"page-{name}.db").read_bytes(), name, tag_length)
     check_snapshot((HERE / "snapshot-v1.db").read_bytes(), (HERE / "snapshot-v1.json").read_bytes())
