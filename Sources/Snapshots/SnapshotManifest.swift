@@ -11,6 +11,8 @@ import Secrets
 package struct SnapshotManifest: Codable, Sendable, Equatable {
     static let format = "strongroom/snapshot"
     static let maximumBytes = 64 << 10
+    /// What counts upwards stays where adding one is never too much.
+    private static let numbers = 1...1 << 53
 
     struct Migrations: Codable, Sendable, Equatable {
         let applied: Int
@@ -39,8 +41,8 @@ package struct SnapshotManifest: Codable, Sendable, Equatable {
 
     /// The rules that JSON types alone do not say.
     var followsItsFormat: Bool {
-        KeyScope(scope) != nil && SnapshotReason(parsing: reason) != nil && ordinal >= 1 && epoch >= 0
-            && keyGeneration >= 1 && keyID != nil && pageFormat != nil && (1...Int(UInt32.max) - 1).contains(pageCount)
+        KeyScope(scope) != nil && SnapshotReason(parsing: reason) != nil && Self.numbers.contains(ordinal)
+            && (0...Self.numbers.upperBound).contains(epoch) && Self.numbers.contains(keyGeneration) && keyID != nil && pageFormat != nil && (1...Int(UInt32.max) - 1).contains(pageCount)
             && root != nil && Base32.isValid(snapshotId.dropFirst("snap_".count)) && snapshotId.hasPrefix("snap_")
     }
 
