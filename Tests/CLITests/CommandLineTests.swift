@@ -72,8 +72,10 @@ import Testing
         _ = try run("profile", "create", "--key-file", key.string, "Work")
         let wrong = directory.appending("wrong")
         try TestFiles.write([UInt8](repeating: 7, count: 32), to: wrong)
-        // A profile that is opened for SQL gets an empty transaction of GRDB's; nothing else may change.
-        let ignored = [".lock", "-shm", "-wal", "/profile.db"]
+        // The envelope of a profile that is opened says so; nothing else may change.
+        let profile = try #require(
+            TestFiles.tree(store).compactMap { $0.lastComponent?.string }.first { $0.hasPrefix("prof_") })
+        let ignored = [".lock", "-shm", "-wal", profile]
         let before = try TestFiles.snapshot(store, ignoring: ignored)
         let expected: [([String], Int32, String)] = [
             (["profile", "list", "--key-file", wrong.string], 12, "error[unlock_failed]"),
