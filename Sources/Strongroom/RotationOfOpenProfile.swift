@@ -104,11 +104,11 @@ struct RotationOfOpenProfile {
                 let source = try last.pages(under: keys.old, after: known)
                 let changed = try last.changed(since: moment, in: source)
                 if !changed.isEmpty { try target.write(pages: changed, of: source) }
+                // Out of WAL mode SQLite looks for a rollback journal, for the file that stands there now and for the next one.
+                try files.requireNoForeignJournal()
                 moment.release()
                 database.invalidateReadOnlyConnections()
                 do {
-                    // Out of WAL mode SQLite looks for a rollback journal, in the file that stands there now and in the next one.
-                    try files.requireNoForeignJournal()
                     try ConnectionExchange.leaveWAL(db) { try open.note(session: .exchanging) }
                     if Task.isCancelled { throw StrongroomError(.cancelled) }
                     try files.requireNoForeignJournal()

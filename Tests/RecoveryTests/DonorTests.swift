@@ -16,6 +16,7 @@ import Testing
     private static let size = DrillStore.pageSize
 
     init() throws { drill = try Self.sample.get().copy() }
+    private init(_ drill: DrillStore) { self.drill = drill }
 
     /// The pages of the only snapshot, or of one of several in the order in which they were made.
     private func snapshot(_ index: Int = 0) throws -> FilePath {
@@ -102,6 +103,28 @@ import Testing
         let store = try drill.test.open()
         #expect(try await store.repair(drill.scope)?.plan.foundPages.inSnapshots == 1)
         try store.lock()
+        #expect(try drill.contents() == contents)
+    }
+
+    /// What comes into force is what the root was compared with, whatever the snapshot is by then.
+    @Test func aSnapshotThatIsExchangedDuringARestore() async throws {
+        try await drill.takeSnapshot()
+        let contents = try drill.contents()
+        let page = try PageMap(drill).leaves[2]
+        let holder = try await holder()
+        let before = try TestFiles.read(drill.files.main)
+        let store = try drill.test.open()
+        let taken = try await store.snapshot("latest", of: drill.scope)
+        let (file, scope) = (try snapshot(), drill)
+        let found = await code {
+            _ = try await store.restoreSnapshot(taken) { progress in
+                guard progress.phase == .checking else { return }
+                try? Self(scope).forge(page, file, holder)
+            }
+        }
+        try store.lock()
+        #expect(found == "copy_differs")
+        #expect(try TestFiles.read(drill.files.main) == before)
         #expect(try drill.contents() == contents)
     }
 

@@ -208,12 +208,40 @@ import Testing
         try plant()
         let pages = try TestFiles.read(drill.files.main).count
         #expect(await code { _ = try await profile.rotateDataKey() } != nil)
+        try DurableFiles.remove(drill.files.journal)
+        // At the last moment, when every connection is open that is needed.
+        let cutting = try JournalForgery.cutting(drill.files.main, to: 2)
+        let found = await code {
+            try await profile.rotateDataKey { [drill] progress in
+                if progress.phase == .exchanging { try? TestFiles.write(cutting, to: drill.files.journal) }
+            }
+        }
+        #expect(found == "database_journal_foreign")
+        #expect(try TestFiles.read(drill.files.journal) == cutting, "SQLite has not taken it")
+        try await profile.database.write { try $0.execute(sql: "INSERT INTO later (filling) VALUES ('b')") }
         try? profile.close()
         try store.lock()
         #expect(try TestFiles.read(drill.files.main).count >= pages)
         let events = Events()
-        #expect(try drill.laterRows(events) == 1)
+        #expect(try drill.laterRows(events) == 2)
         #expect(events.all.map(\.plan.action) == [.moveJournal])
+    }
+
+    /// A snapshot of what another process has open takes a connection of its own.
+    @Test func besideAProfileThatIsOpenElsewhere() async throws {
+        let holder = try ChildProcess(
+            "TestHelper", ["hold", drill.test.path.string, drill.test.keyFile.string, drill.info.name])
+        #expect(holder.line() == "open")
+        try plant()
+        let store = try drill.test.open()
+        #expect(await code { _ = try await store.createSnapshot(of: drill.scope) } == "database_journal_foreign")
+        try DurableFiles.remove(drill.files.journal)
+        // The negative control.
+        #expect(await code { _ = try await store.createSnapshot(of: drill.scope) } == nil)
+        try store.lock()
+        holder.send("close")
+        #expect(holder.finish().status == 0)
+        #expect(try drill.contents() == contents)
     }
 
     @Test func aPlaintextExportTakesNoFileThatIsThere() throws {

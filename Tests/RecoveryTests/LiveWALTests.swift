@@ -67,6 +67,7 @@ import Testing
         let store = try drill.test.open()
         let profile = try store.openProfile(drill.info)
         try profile.database.write { try $0.execute(sql: "INSERT INTO later (filling) VALUES ('a')") }
+        try profile.database.write { try $0.execute(sql: "INSERT INTO later (filling) VALUES ('b')") }
         let pending = try drill.copy()
         _ = try profile.database.writeWithoutTransaction { try $0.checkpoint(.passive) }
         let written = try drill.copy()
@@ -81,8 +82,9 @@ import Testing
         #expect(try isWrittenBack(drill), "there is none")
         // The main file as it is, and each way in which the two differ.
         let main = try TestFiles.read(written.files.main)
+        let page = try TestFiles.read(written.files.wal)[32..<36].reduce(0) { $0 << 8 | Int($1) }
         for change in [
-            { (bytes: inout [UInt8]) in bytes[500] ^= 1 }, { $0 += [UInt8](repeating: 0, count: DrillStore.pageSize) },
+            { (bytes: inout [UInt8]) in bytes[page * DrillStore.pageSize - 1] ^= 1 }, { $0 += [UInt8](repeating: 0, count: DrillStore.pageSize) },
             { $0.removeLast(DrillStore.pageSize) },
         ] as [(inout [UInt8]) -> Void] {
             try TestFiles.edit(written.files.main, change)

@@ -383,6 +383,14 @@ import Testing
         _ = try await store.createSnapshot(of: .profile(info.id))
         try store.lock()
         for (page, action) in [(1, "repair"), (0, "restore")] {
+            // No snapshot has this version of page 1.
+            if page == 0 {
+                let later = try sidecar.test.open()
+                let profile = try later.openProfile(info)
+                try await profile.database.write { try $0.execute(sql: "CREATE TABLE later (a); DROP TABLE later") }
+                try profile.close()
+                try later.lock()
+            }
             try TestFiles.edit(sidecar.test.databaseFile(info)) { $0[page * 4_096 + 500] ^= 1 }
             let replies = try Reply.all(
                 sidecar.converse(
