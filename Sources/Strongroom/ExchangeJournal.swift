@@ -33,6 +33,13 @@ extension Diagnosis {
         return try files.session(envelope) != .exchanging || !isOfExchange(under: info)
     }
 
+    /// Removes the journal of an exchange that was never complete: SQLite takes nothing from it, and would leave it there.
+    func removeUnfinishedJournal() throws {
+        guard try files.session(envelope) == .exchanging, try files.hasForeignJournal() else { return }
+        guard try JournalHeader(DataFile(files.journal).bytes(at: 0, count: JournalHeader.length)) == nil else { return }
+        try DurableFiles.remove(files.journal)
+    }
+
     /// Whether the journal brings back page 1 as it was, in a database that stays as long as it is, or nothing at all.
     private func isOfExchange(under info: DataKeyInfo) throws -> Bool {
         guard let file = try? DataFile(files.journal) else { return false }

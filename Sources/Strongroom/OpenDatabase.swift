@@ -73,6 +73,7 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
                 try DatabaseFiles.removeCompanions(of: files.main)
                 try DurableFiles.createEmpty(files.main)
             } else if isWritten || endedInMidWrite {
+                try diagnosis.removeUnfinishedJournal()
                 envelope = try files.beginSession(envelope, keyring)
             }
             writer = try makeWriter(files.main.string, Engine.configuration(keys: keys, policy: policy))
