@@ -20,16 +20,16 @@ package enum CustodyCheck: String, Sendable, CaseIterable {
     case foreignJournal
 
     #if DEBUG
-    /// The check that the current task leaves out; nil outside tests.
-    @TaskLocal package static var skipped: CustodyCheck?
+        /// The check that the current task leaves out; nil outside tests.
+        @TaskLocal package static var skipped: CustodyCheck?
     #endif
 
     /// Whether the check is left out. Never in a release build.
     package var isSkipped: Bool {
         #if DEBUG
-        return Self.skipped == self
+            return Self.skipped == self
         #else
-        return false
+            return false
         #endif
     }
 }

@@ -161,7 +161,9 @@ package struct FileFingerprint: Sendable, Equatable {
     }
 
     /// Whether both are names of one file.
-    package func isSameFile(as other: FileFingerprint?) -> Bool { other.map { $0.device == device && $0.inode == inode } ?? false }
+    package func isSameFile(as other: FileFingerprint?) -> Bool {
+        other.map { $0.device == device && $0.inode == inode } ?? false
+    }
 }
 
 /// Places that do not reach a disk.

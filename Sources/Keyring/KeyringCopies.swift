@@ -124,9 +124,10 @@ extension UnlockedKeyring {
                         let our = try? dataKey(generation: info.generation, of: ours),
                         let their = try? other.dataKey(generation: generation, of: theirs)
                     else { continue }
-                    isShared = try our.secret.withSecret { our in
-                        try their.secret.withSecret { our.isEqual(to: $0) } ?? false
-                    } ?? false
+                    isShared =
+                        try our.secret.withSecret { our in
+                            try their.secret.withSecret { our.isEqual(to: $0) } ?? false
+                        } ?? false
                     our.secret.wipe()
                     their.secret.wipe()
                     if isShared { break }

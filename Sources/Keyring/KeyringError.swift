@@ -198,7 +198,8 @@ public struct KeyringError: ReportableError, Equatable {
         case .missing(.store): "check --store, or make one with 'strongroom init'"
         case .missing(.restore): "nothing needs to be done"
         case .missing(.certificate), .missing(.backup): "check the path"
-        case .damaged(.restore), .forged(.restore), .malformed(.restore), .rolledBack(.restore), .belongsToAnotherKeyring(.restore):
+        case .damaged(.restore), .forged(.restore), .malformed(.restore), .rolledBack(.restore),
+            .belongsToAnotherKeyring(.restore):
             "'strongroom repair' moves it to corrupted/ and goes on with the database that is there; nothing was changed"
         case .damaged: "restore the file from a backup of the keyring; nothing was changed"
         case .forged, .belongsToAnotherKeyring, .envelopeOfAnotherScope, .malformed, .costOutOfRange:

@@ -140,7 +140,9 @@ public final class UnlockedKeyring: Sendable, CustomStringConvertible, CustomRef
             let isOlder = error.reason == .continuityBroken && locked.sequence < known
             throw isOlder ? KeyringError(.rolledBack(.keyring), path) : error
         }
-        guard locked.sequence >= known || CustodyCheck.sequence.isSkipped else { throw KeyringError(.rolledBack(.keyring), path) }
+        guard locked.sequence >= known || CustodyCheck.sequence.isSkipped else {
+            throw KeyringError(.rolledBack(.keyring), path)
+        }
         state.withLock { state in
             // Another thread may have read a newer one meanwhile.
             guard locked.sequence >= state.document.sequence else { return }

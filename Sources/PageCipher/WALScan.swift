@@ -63,7 +63,9 @@ package struct WALScan: Sendable, Equatable {
             return
         }
         try walk(file, with: key, header: parsed, frameLength: frameLength)
-        if damage == nil, !CustodyCheck.commitSize.isSkipped, try !isSizeProven(by: main, key) { report(.commitSize, at: committedFrames) }
+        if damage == nil, !CustodyCheck.commitSize.isSkipped, try !isSizeProven(by: main, key) {
+            report(.commitSize, at: committedFrames)
+        }
     }
 
     /// Whether the number of pages after the last commit is one that page 1 of that commit says: the newest in the WAL, otherwise
@@ -135,7 +137,9 @@ package struct WALScan: Sendable, Equatable {
             guard let pagesAfter = frame.pagesAfterCommit else { continue }
             // SQLite writes page 1 whenever the number of pages changes: without one, the number is the one before.
             let expected = newest == nil ? pageCount : newest?.pages
-            if let expected, expected != pagesAfter, !CustodyCheck.commitSize.isSkipped { return report(.commitSize, at: number) }
+            if let expected, expected != pagesAfter, !CustodyCheck.commitSize.isSkipped {
+                return report(.commitSize, at: number)
+            }
             committedFrames = number
             self.sum = sum
             counted = newest

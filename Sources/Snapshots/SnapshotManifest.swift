@@ -42,7 +42,8 @@ package struct SnapshotManifest: Codable, Sendable, Equatable {
     /// The rules that JSON types alone do not say.
     var followsItsFormat: Bool {
         KeyScope(scope) != nil && SnapshotReason(parsing: reason) != nil && Self.numbers.contains(ordinal)
-            && (0...Self.numbers.upperBound).contains(epoch) && Self.numbers.contains(keyGeneration) && keyID != nil && pageFormat != nil && (1...Int(UInt32.max) - 1).contains(pageCount)
+            && (0...Self.numbers.upperBound).contains(epoch) && Self.numbers.contains(keyGeneration) && keyID != nil
+            && pageFormat != nil && (1...Int(UInt32.max) - 1).contains(pageCount)
             && root != nil && Base32.isValid(snapshotId.dropFirst("snap_".count)) && snapshotId.hasPrefix("snap_")
     }
 

@@ -14,7 +14,8 @@ enum Bookkeeping {
     private static let definition =
         "CREATE TABLE \(table) (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID"
     /// Everything that has the table's name, stands on it, or acts when it is written to.
-    private static let objects = "FROM sqlite_schema WHERE name = '\(table)' COLLATE NOCASE OR tbl_name = '\(table)' COLLATE NOCASE"
+    private static let objects =
+        "FROM sqlite_schema WHERE name = '\(table)' COLLATE NOCASE OR tbl_name = '\(table)' COLLATE NOCASE"
 
     static func create(_ db: Database) throws {
         try db.execute(sql: definition)
@@ -76,7 +77,9 @@ enum Bookkeeping {
         }
         try db.execute(sql: definition)
         for row in kept {
-            guard let name = String.fromDatabaseValue(row[0]), let value = Int.fromDatabaseValue(row[1]) else { continue }
+            guard let name = String.fromDatabaseValue(row[0]), let value = Int.fromDatabaseValue(row[1]) else {
+                continue
+            }
             if numbers.contains(value) { try set(name, to: value, db) }
         }
     }

@@ -36,7 +36,9 @@ extension Diagnosis {
     /// Removes the journal of an exchange that was never complete: SQLite takes nothing from it, and would leave it there.
     func removeUnfinishedJournal() throws {
         guard try files.session(envelope) == .exchanging, try files.hasForeignJournal() else { return }
-        guard try JournalHeader(DataFile(files.journal).bytes(at: 0, count: JournalHeader.length)) == nil else { return }
+        guard try JournalHeader(DataFile(files.journal).bytes(at: 0, count: JournalHeader.length)) == nil else {
+            return
+        }
         try DurableFiles.remove(files.journal)
     }
 

@@ -223,7 +223,8 @@ private struct KeyringRestoration {
             let isOlder = envelope.sequence < live.envelopeSequences[envelope.scope] ?? 0
             for info in envelope.dataKeys where info.state != .destroyed {
                 let path = RetirementCertificate.path(of: envelope.scope, info.generation, in: target)
-                let certificate = keyrings.lazy.compactMap { try? $0.read(RetirementCertificate.self, from: path) }.first
+                let certificate = keyrings.lazy.compactMap { try? $0.read(RetirementCertificate.self, from: path) }
+                    .first
                 guard isOlder || (certificate.map { $0.outcome != .unused } ?? false) else { continue }
                 dataKeys.append("\(envelope.scope)-\(info.generation)")
                 if certificate?.outcome == .shredded { profiles.append(envelope.scope.description) }
@@ -327,7 +328,8 @@ private struct StoreFiles {
         }
         let claimed = try? StoreDocument(unverifiedFrom: path)
         let copy = verified(backup, backup.directory.appending("store.json"))
-        let onDisk = verified(current, path) ?? verified(backup, path) ?? (CustodyCheck.storeVerified.isSkipped ? claimed : nil)
+        let onDisk =
+            verified(current, path) ?? verified(backup, path) ?? (CustodyCheck.storeVerified.isSkipped ? claimed : nil)
         let policyPath = Store.policyPath(in: directory)
         let policy = try? StrictFiles.read(policyPath, limit: KeyPolicy.maximumFileBytes)
         let digest = try policy.map { try KeyPolicy.digest(of: $0) }

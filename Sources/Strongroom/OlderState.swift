@@ -159,7 +159,8 @@ extension Store {
         let accepted = acceptedOlderState.withLock { $0 }
         guard let accepted, accepted.sequence == found.state.sequence else { throw found.error }
         // What was accepted is all that has been seen until now.
-        return OlderState(accepted, newestSequenceSeen: max(accepted.newestSequenceSeen, found.state.newestSequenceSeen))
+        return OlderState(
+            accepted, newestSequenceSeen: max(accepted.newestSequenceSeen, found.state.newestSequenceSeen))
     }
 
     /// What would be accepted; nil where the keyring is no older than anything says.

@@ -64,7 +64,8 @@ enum ProfileRegistry {
     /// The profiles of a database that is read past GRDB.
     static func all(_ connection: OpaquePointer) throws -> [ProfileInfo] {
         try RawSQL.texts("SELECT id, name, created FROM \(table)", on: connection).compactMap { row in
-            guard let id = row[0].flatMap({ ProfileID($0) }), let name = row[1], let created = row[2].flatMap({ Int($0) })
+            guard let id = row[0].flatMap({ ProfileID($0) }), let name = row[1],
+                let created = row[2].flatMap({ Int($0) })
             else { return nil }
             return ProfileInfo(id: id, name: name, created: Date(timeIntervalSince1970: Double(created)))
         }

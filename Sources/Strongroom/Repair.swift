@@ -133,7 +133,11 @@ extension Store {
             try queue.writeWithoutTransaction { db in
                 try Engine.settle(db)
                 try Bookkeeping.setEpochSurely(envelope.epoch, db)
-                if files.scope == .global { try db.inTransaction { try self.raiseKeyringSequence(db); return .commit } }
+                if files.scope == .global {
+                    try db.inTransaction {
+                        try self.raiseKeyringSequence(db); return .commit
+                    }
+                }
                 _ = try db.checkpoint(.truncate)
             }
             try queue.close()

@@ -126,7 +126,8 @@ extension DatabaseFiles {
 
     /// Whether a file is what the journal says, page by page: it was made by a program that has ended since.
     private func isWhole(
-        _ path: FilePath, _ journal: RestoreJournal, _ info: DataKeyInfo, _ envelope: Envelope, _ keyring: UnlockedKeyring
+        _ path: FilePath, _ journal: RestoreJournal, _ info: DataKeyInfo, _ envelope: Envelope,
+        _ keyring: UnlockedKeyring
     ) throws -> Bool {
         guard let root = journal.tagRoot else { return true }
         let key = try keyring.dataKey(generation: info.generation, of: envelope)

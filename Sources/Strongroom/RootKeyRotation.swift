@@ -55,10 +55,13 @@ extension Store {
             let (_, isResumed) = try self.changingKeyring { try self.keyring.begin(.root) }
             let before = self.keyring.rootKeyInfos
             var envelopes = 0
-            for failure in try self.keyring.rewrapEnvelopes(skipping: Set(unsettled.keys), progress: { done in
-                envelopes = done.total
-                progress(RootKeyRotationProgress(envelopes: done.done, totalEnvelopes: done.total))
-            }) {
+            for failure in try self.keyring.rewrapEnvelopes(
+                skipping: Set(unsettled.keys),
+                progress: { done in
+                    envelopes = done.total
+                    progress(RootKeyRotationProgress(envelopes: done.done, totalEnvelopes: done.total))
+                })
+            {
                 failed.append(.init(scope: failure.scope.description, code: failure.code))
             }
             failed += try self.renewDocuments()

@@ -320,7 +320,9 @@ public final class Store: Sendable {
             (try ProfileRegistry.keyringSequence($0), try ProfileRegistry.envelopeSequences($0))
         }
         for (scope, sequence) in sequences { keyring.require(sequence: sequence, of: scope) }
-        guard sequence >= seen || CustodyCheck.sequence.isSkipped else { throw KeyringError(.rolledBack(.keyring), keyring.directory) }
+        guard sequence >= seen || CustodyCheck.sequence.isSkipped else {
+            throw KeyringError(.rolledBack(.keyring), keyring.directory)
+        }
         try noteKeyringSequence(seen: seen)
     }
 

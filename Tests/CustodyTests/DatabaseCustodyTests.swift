@@ -80,7 +80,9 @@ import Testing
         }
         #expect(try TestFiles.read(files.main) == restored)
         // Even then what was in force is kept: the name in the quarantine was taken.
-        let kept = try TestFiles.tree(files.corrupted).filter { $0.lastComponent?.string.hasPrefix("profile.db") == true }
+        let kept = try TestFiles.tree(files.corrupted).filter {
+            $0.lastComponent?.string.hasPrefix("profile.db") == true
+        }
         #expect(try kept.contains { try TestFiles.read($0) == current })
         try store.lock()
     }
@@ -231,7 +233,8 @@ import Testing
         let source = test.directory.appending("source.db")
         try DatabaseQueue(path: source.string).write { try $0.execute(sql: sql) }
         let store = try test.open()
-        #expect(code { try store.importProfile(named: "in", from: ImportSource(source)) } == "import_source_reserved_name")
+        #expect(
+            code { try store.importProfile(named: "in", from: ImportSource(source)) } == "import_source_reserved_name")
         #expect(try store.profiles().count == 1)
         try store.lock()
     }
@@ -243,7 +246,9 @@ import Testing
     @Test(arguments: [true, false]) func openingAndClosingSyncsNoMoreThanBefore(isChanged: Bool) throws {
         let trace = test.directory.appending("trace")
         let (store, key) = (test.path.string, test.keyFile.string)
-        let change = ["profile", "sql", "--store", store, "--key-file", key, "sample", "INSERT INTO t (filling) VALUES (1)"]
+        let change = [
+            "profile", "sql", "--store", store, "--key-file", key, "sample", "INSERT INTO t (filling) VALUES (1)",
+        ]
         let command =
             [ChildProcess.products.appending(isChanged ? "strongroom" : "TestHelper").string]
             + (isChanged ? change : ["hold", store, key, "sample"])

@@ -38,7 +38,8 @@ import Testing
     // MARK: Rule 1
 
     /// keyring.json is exchanged under a running process for one in which every known root key is destroyed and an unknown one is active.
-    @Test(arguments: ["missing", "random"]) func aKeyringExchangedUnderAnOpenStoreIsNotFollowed(endorsed: String) throws {
+    @Test(arguments: ["missing", "random"]) func aKeyringExchangedUnderAnOpenStoreIsNotFollowed(endorsed: String) throws
+    {
         let store = try test.open()
         try forger("takeover", ["keyring": keyring, "out": keyring, "endorsed": endorsed])
         let forged = try TestFiles.read(keyring)
@@ -200,7 +201,9 @@ import Testing
     }
 
     /// An envelope from before a key was destroyed has that key still.
-    @Test(arguments: ["retired", "shredded"]) func anEnvelopeWithADestroyedKeyDoesNotComeBack(by way: String) async throws {
+    @Test(arguments: ["retired", "shredded"]) func anEnvelopeWithADestroyedKeyDoesNotComeBack(by way: String)
+        async throws
+    {
         let test = try TestStore(policy: [("graceDays: ", "graceDays: 0 # ")])
         let info = try test.makeProfile(rows: 5)
         let scope = KeyScope.profile(info.id)

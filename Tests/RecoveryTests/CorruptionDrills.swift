@@ -87,7 +87,9 @@ struct Drill: Sendable, CustomTestStringConvertible {
             $2.replaceSubrange(0..<16, with: [UInt8](repeating: 0, count: 16))
         },
         // Changes since the older snapshot have written page 1 anew.
-        Drill("a bit of page 1", "database_pages_damaged", .repaired, .restoredWithLoss, noSnapshot) { flip(1, 500, &$2) },
+        Drill("a bit of page 1", "database_pages_damaged", .repaired, .restoredWithLoss, noSnapshot) {
+            flip(1, 500, &$2)
+        },
         atRest("a bit of an interior page") { flip($1.interior[0], 300, &$2) },
         atRest("a bit of a leaf") { flip($1.leaves[1], 300, &$2) },
         atRest("a bit of an overflow page") { flip($1.overflow[0], 300, &$2) },

@@ -84,7 +84,8 @@ import Testing
         let main = try TestFiles.read(written.files.main)
         let page = try TestFiles.read(written.files.wal)[32..<36].reduce(0) { $0 << 8 | Int($1) }
         for change in [
-            { (bytes: inout [UInt8]) in bytes[page * DrillStore.pageSize - 1] ^= 1 }, { $0 += [UInt8](repeating: 0, count: DrillStore.pageSize) },
+            { (bytes: inout [UInt8]) in bytes[page * DrillStore.pageSize - 1] ^= 1 },
+            { $0 += [UInt8](repeating: 0, count: DrillStore.pageSize) },
             { $0.removeLast(DrillStore.pageSize) },
         ] as [(inout [UInt8]) -> Void] {
             try TestFiles.edit(written.files.main, change)

@@ -91,7 +91,9 @@ struct KeyRestore: AsyncParsableCommand {
                 report.isKeyringReplaced
                     ? "The keyring file came from the backup." : "The keyring file is whole and stays.")
             print("\(report.envelopesReplaced.count) envelope(s) came from the backup.")
-            if report.isStoreFileReplaced { print("store.json came from the backup; what was there was not authentic.") }
+            if report.isStoreFileReplaced {
+                print("store.json came from the backup; what was there was not authentic.")
+            }
             if report.isPolicyReplaced { print("policy.yaml came from the backup; what was there is kept beside it.") }
             report.olderState?.show(isPlan: dryRun)
             if !report.epochsBroughtUpToDate.isEmpty {
