@@ -125,8 +125,8 @@ extension UnlockedKeyring {
                         let their = try? other.dataKey(generation: generation, of: theirs)
                     else { continue }
                     isShared =
-                        try our.secret.withSecret { our in
-                            try their.secret.withSecret { our.isEqual(to: $0) } ?? false
+                        our.secret.withSecret { our in
+                            their.secret.withSecret { our.isEqual(to: $0) } ?? false
                         } ?? false
                     our.secret.wipe()
                     their.secret.wipe()

@@ -4,7 +4,7 @@
 import DurableFiles
 public import Foundation
 import GRDB
-public import Keyring
+import Keyring
 
 /// An older keyring that was accepted, and what came back to life with it.
 public struct OlderState: Sendable, Hashable, Codable {
@@ -165,7 +165,7 @@ extension Store {
 
     /// What would be accepted; nil where the keyring is no older than anything says.
     private func olderKeyring(stored: Int?) throws -> (state: OlderState, error: KeyringError)? {
-        let live = try stored ?? liveRegistry().keyringSequence
+        let live = stored ?? liveRegistry().keyringSequence
         let seen = max(live ?? 0, try keyring.witnessedSequence())
         // The global database's envelope is written whenever the sequence in there is.
         let isProven = live != nil || keyring.witnessedSequence(of: .global) != nil
