@@ -1,6 +1,5 @@
 import CLinux
 import Glibc
-import Secrets
 package import SystemPackage
 
 /// A file open for reading at any offset: databases, which are too large to be read whole.
@@ -17,15 +16,25 @@ package final class DataFile: Sendable {
     /// Opens a regular file; a symbolic link is refused.
     ///
     /// - Parameter pastCache: whether reads that are aligned (see ``NewDataFile/alignment``) are to come from the disk itself.
-    package init(_ path: FilePath, pastCache: Bool = false) throws(DurableFilesError) {
+    package convenience init(_ path: FilePath, pastCache: Bool = false) throws(DurableFilesError) {
+        try self.init(path, pastCache: pastCache) { flags throws(Errno) in try SystemCalls.open(path, flags) }
+    }
+
+    /// - Parameter open: opens the file with flags.
+    init(
+        _ path: FilePath, pastCache: Bool = false, _ open: (CInt) throws(Errno) -> SystemCalls.OpenFile
+    ) throws(DurableFilesError) {
         (file, lengthAtOpening) = try DurableFilesError.wrapping(.open, path) {
-            let file = try SystemCalls.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+            let file = try open(O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
             let status = try SystemCalls.status(of: file)
             guard status.isRegular else { throw DurableFilesError(.isNotRegular, path) }
             return (file, Int(status.st_size))
         }
-        direct = pastCache ? try? SystemCalls.open(path, O_RDONLY | O_NOFOLLOW | strongroom_open_direct) : nil
+        direct = pastCache ? SystemCalls.openPastCache(file, O_RDONLY) : nil
     }
+
+    /// Which file it is, whatever its name.
+    package var identity: FileIdentity? { try? FileIdentity(SystemCalls.status(of: file)) }
 
     /// The length now, in bytes.
     package func length() throws(DurableFilesError) -> Int {
@@ -71,7 +80,7 @@ package final class NewDataFile: Sendable {
         file = try DurableFilesError.wrapping(.write, path) {
             try SystemCalls.open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW)
         }
-        direct = try? SystemCalls.open(path, O_WRONLY | O_NOFOLLOW | strongroom_open_direct)
+        direct = SystemCalls.openPastCache(file, O_WRONLY)
     }
 
     /// Where it is.
@@ -92,7 +101,12 @@ package final class NewDataFile: Sendable {
     /// Sets the length, in bytes, and takes the room for it: a disk that is too full is noticed here, and writing to room
     /// that is there already does not wait for more to be found (docs/decisions/0008-direct-writes.md).
     package func reserve(_ length: Int) throws(DurableFilesError) {
-        try DurableFilesError.wrapping(.write, file.path) { try SystemCalls.reserve(file, length: Int64(length)) }
+        try DurableFilesError.wrapping(.write, file.path) {
+            do { try SystemCalls.reserve(file, length: Int64(length)) } catch .noSpace {
+                let available = try Room.available(in: DurableFiles.parent(of: file.path))
+                throw DurableFilesError(.noRoom(needed: length, available: available), file.path)
+            }
+        }
     }
 
     /// Writes all of `bytes` from `offset` on.
@@ -140,6 +154,17 @@ extension DurableFilesError {
     }
 }
 
+/// Which file it is on this machine.
+package struct FileIdentity: Sendable, Hashable {
+    private let device: UInt64
+    private let inode: UInt64
+
+    init(_ status: stat) {
+        device = UInt64(status.st_dev)
+        inode = UInt64(status.st_ino)
+    }
+}
+
 /// What a file was like at a moment: if two of these are equal, nobody wrote to it in between.
 package struct FileFingerprint: Sendable, Equatable {
     private let device: UInt64
@@ -177,28 +202,6 @@ package enum MemoryDirectories {
 }
 
 extension DurableFiles {
-    /// Copies a regular file to a new one (0600), without making it durable: for copies that are thrown away.
-    package static func copyTemporarily(_ source: FilePath, to target: FilePath) throws(DurableFilesError) {
-        let from = try DataFile(source)
-        try DurableFilesError.wrapping(.write, target) {
-            let file = try SystemCalls.open(target, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW)
-            // In secret memory: what is copied may be plaintext.
-            var offset = 0
-            while true {
-                let chunk = try SecretBytes(capacity: 1 << 20) { try from.read(at: offset, into: $0) }
-                if chunk.count == 0 { return }
-                try chunk.withUnsafeBytes { bytes in
-                    var written = 0
-                    while written < bytes.count {
-                        let rest = UnsafeRawBufferPointer(rebasing: bytes[written...])
-                        written += try SystemCalls.write(rest, to: file, at: Int64(offset + written))
-                    }
-                }
-                offset += chunk.count
-            }
-        }
-    }
-
     /// Takes the place of a file that is being made, so that nobody else's can be: an empty new file (0600).
     ///
     /// - Parameter length: so many zeros.

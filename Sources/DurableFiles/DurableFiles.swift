@@ -85,14 +85,24 @@ public enum DurableFiles {
 
     /// Removes a directory with the plain files and directories in it. Symbolic links are removed, not followed.
     public static func removeTree(_ path: FilePath) throws(DurableFilesError) {
-        for name in try names(in: path) {
-            let entry = path.appending(name)
-            let isDirectory = (try? SystemCalls.status(at: entry))?.isDirectory ?? false
-            if isDirectory { try removeTree(entry) } else { try remove(entry) }
-        }
         try DurableFilesError.wrapping(.remove, path) {
+            try removeContents(of: SystemCalls.OpenDirectory(path))
             try SystemCalls.removeDirectory(path)
             try SystemCalls.syncDirectory(parent(of: path))
+        }
+    }
+
+    private static func removeContents(of directory: SystemCalls.OpenDirectory) throws(Errno) {
+        // All names first: whether a name that is removed meanwhile is still read, no system says.
+        var names: [FileName] = []
+        while let entry = try directory.next() { names.append(entry.name) }
+        for name in names.sorted() {
+            if try directory.status(of: name).isDirectory {
+                try removeContents(of: directory.directory(name))
+                try directory.removeDirectory(name)
+            } else {
+                try directory.unlink(name)
+            }
         }
     }
 
@@ -128,8 +138,8 @@ public enum DurableFiles {
         }
     }
 
-    /// The names in a directory, sorted.
-    public static func names(in path: FilePath) throws(DurableFilesError) -> [String] {
+    /// The names in a directory, in the order of their bytes.
+    public static func names(in path: FilePath) throws(DurableFilesError) -> [FileName] {
         try DirectoryReader(path).next(.max).sorted()
     }
 
@@ -143,13 +153,6 @@ public enum DurableFiles {
             // The root is a separator itself.
             let length = max(1, UnsafePointer(separator) - text)
             return FilePath(platformString: Array(UnsafeBufferPointer(start: text, count: length)) + [0])
-        }
-    }
-
-    /// What `path` is called in its directory.
-    private static func name(of path: FilePath) -> String {
-        path.withPlatformString { text in
-            String(cString: strrchr(text, CInt(UInt8(ascii: "/"))).map { UnsafePointer($0 + 1) } ?? text)
         }
     }
 
@@ -203,6 +206,8 @@ public enum DurableFiles {
 
     /// A name beside `path` that no reader takes for a file of ours.
     private static func temporaryPath(for path: FilePath) -> FilePath {
-        parent(of: path).appending(".\(name(of: path)).\(String(UInt64.random(in: .min ... .max), radix: 36)).tmp")
+        let random = String(UInt64.random(in: .min ... .max), radix: 36)
+        return parent(of: path).appending(
+            FileName(bytes: [0x2e] + (path.name?.bytes ?? []) + Array(".\(random).tmp".utf8)))
     }
 }

@@ -28,7 +28,9 @@ public final class FileLock: Sendable {
         _ path: FilePath, shared: Bool, patienceMilliseconds: Int
     ) throws(DurableFilesError) -> SystemCalls.OpenFile {
         try DurableFilesError.wrapping(.lock, path) {
-            let file = try SystemCalls.open(path, O_RDWR | O_CREAT | O_NOFOLLOW)
+            // Not blocking, so that a FIFO in its place is refused rather than waited for.
+            let file = try SystemCalls.open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK)
+            try StrictFiles.requireOwnFile(file)
             for waited in stride(from: 0, through: patienceMilliseconds, by: 10) {
                 if try SystemCalls.tryLock(file, shared: shared) {
                     if !shared { note(file) }

@@ -24,11 +24,18 @@ public enum StrictFiles {
         }
     }
 
-    /// The same, for a secret: the bytes go from the file straight into `SecretBytes`.
+    /// A secret that a person or a service manager put somewhere: the bytes go from the file straight into `SecretBytes`. Links are
+    /// followed. Only we and root may be able to read the file in effect (docs/security/policy.md, "Key files").
     ///
     /// - Throws: `DurableFilesError`, also where the file is empty; `SecretsError` where there is no memory for it.
     public static func readSecret(_ path: FilePath, limit: Int) throws -> SecretBytes {
-        let own = try open(path, limit: limit)
+        let own = try DurableFilesError.wrapping(.open, path) {
+            let file = try SystemCalls.open(path, O_RDONLY | O_NONBLOCK)
+            let status = try requireOneName(file)
+            guard status.st_size <= limit else { throw DurableFilesError(.isLongerThan(limit), path) }
+            try EffectiveReaders.requireOnlyUs(file, status)
+            return OwnFile(file: file, length: Int(status.st_size))
+        }
         guard own.length > 0 else { throw DurableFilesError(.isEmpty, path) }
         return try SecretBytes(capacity: own.length) { buffer in
             try DurableFilesError.wrapping(.read, path) { try readAll(own.file, into: buffer) }
@@ -43,6 +50,11 @@ public enum StrictFiles {
             guard status.isDirectory else { throw DurableFilesError(.isNotDirectory, path) }
             try requireOwn(status, path)
         }
+    }
+
+    /// The same of each of the directories that is there.
+    public static func requireOwnDirectories(_ paths: [FilePath]) throws(DurableFilesError) {
+        for path in paths where try exists(path) { try requireOwnDirectory(path) }
     }
 
     /// Whether anything is at `path`, a dangling symbolic link included.
@@ -60,13 +72,20 @@ public enum StrictFiles {
     }
 
     /// What stands at a path.
-    package enum Kind: Sendable { case regular, directory, other }
+    package enum Kind: Sendable {
+        case regular, directory, symbolicLink, other
 
-    /// What is at `path` itself: a symbolic link, which is not followed, is `other`.
+        init(_ status: stat) {
+            self =
+                status.isRegular
+                ? .regular : status.isDirectory ? .directory : status.isSymbolicLink ? .symbolicLink : .other
+        }
+    }
+
+    /// What is at `path` itself: a symbolic link is not followed.
     package static func kind(of path: FilePath) throws(DurableFilesError) -> Kind {
         try DurableFilesError.wrapping(.open, path) {
-            let status = try SystemCalls.status(at: path)
-            return status.isRegular ? .regular : status.isDirectory ? .directory : .other
+            Kind(try SystemCalls.status(at: path))
         }
     }
 
@@ -105,13 +124,25 @@ public enum StrictFiles {
         try DurableFilesError.wrapping(.open, path) {
             // Not blocking, so that a FIFO put in a key file's place is refused rather than waited for.
             let file = try SystemCalls.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
-            let status = try SystemCalls.status(of: file)
-            guard status.isRegular else { throw DurableFilesError(.isNotRegular, path) }
-            guard status.st_nlink == 1 else { throw DurableFilesError(.isHardLinked, path) }
-            try requireOwn(status, path)
+            let status = try requireOwnFile(file)
             guard status.st_size <= limit else { throw DurableFilesError(.isLongerThan(limit), path) }
             return OwnFile(file: file, length: Int(status.st_size))
         }
+    }
+
+    /// That an open file is regular, ours, has one name and is closed to others.
+    @discardableResult
+    static func requireOwnFile(_ file: SystemCalls.OpenFile) throws -> stat {
+        let status = try requireOneName(file)
+        try requireOwn(status, file.path)
+        return status
+    }
+
+    private static func requireOneName(_ file: SystemCalls.OpenFile) throws -> stat {
+        let status = try SystemCalls.status(of: file)
+        guard status.isRegular else { throw DurableFilesError(.isNotRegular, file.path) }
+        guard status.st_nlink == 1 else { throw DurableFilesError(.isHardLinked, file.path) }
+        return status
     }
 
     private static func requireOwn(_ status: stat, _ path: FilePath) throws(DurableFilesError) {

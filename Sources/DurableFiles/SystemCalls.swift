@@ -60,10 +60,44 @@ package enum SystemCalls {
         return OpenFile(descriptor: descriptor, path: path)
     }
 
+    /// The same file once more, past the page cache; nil where that cannot be had, or another file has its path now.
+    static func openPastCache(_ file: OpenFile, _ flags: CInt) -> OpenFile? {
+        guard let direct = try? open(file.path, flags | O_NOFOLLOW | strongroom_open_direct),
+            let (one, other) = try? (status(of: file), status(of: direct)), FileIdentity(one) == FileIdentity(other)
+        else { return nil }
+        return direct
+    }
+
     static func status(of file: OpenFile) throws(Errno) -> stat {
         var status = stat()
         try call(.status) { fstat(file.descriptor, &status) }
         return status
+    }
+
+    /// What is free in the file system that a directory is in.
+    static func room(in directory: FilePath) throws(Errno) -> statvfs {
+        let directory = try open(directory, O_RDONLY | O_DIRECTORY)
+        var room = statvfs()
+        try call(.status) { fstatvfs(directory.descriptor, &room) }
+        return room
+    }
+
+    /// Where an open file is now, links resolved.
+    static func place(of file: OpenFile) throws(Errno) -> FilePath {
+        var bytes = [UInt8](repeating: 0, count: Int(PATH_MAX))
+        let link = "/proc/self/fd/\(file.descriptor)"
+        let count = try count(.status) {
+            bytes.withUnsafeMutableBytes { buffer in
+                buffer.withMemoryRebound(to: CChar.self) { text in
+                    text.baseAddress.map { readlink(link, $0, text.count) } ?? -1
+                }
+            }
+        }
+        let path = FilePath(bytes: Array(bytes.prefix(count)))
+        // Removed or exchanged meanwhile, it is nowhere.
+        guard let (one, other) = try? (status(of: file), status(at: path)), FileIdentity(one) == FileIdentity(other)
+        else { throw .noSuchFileOrDirectory }
+        return path
     }
 
     /// The status of what is at `path` itself: a symbolic link is not followed.
@@ -96,7 +130,7 @@ package enum SystemCalls {
     static func reserve(_ file: OpenFile, length: Int64) throws(Errno) {
         do {
             // Zero bytes are no length to reserve.
-            if length > 0 { try call(.truncate) { fallocate(file.descriptor, 0, 0, off_t(length)) } }
+            if length > 0 { try call(.truncate) { strongroom_allocate(file.descriptor, length) } }
         } catch .notSupported {}
         try truncate(file, to: length)
     }
@@ -171,17 +205,80 @@ package enum SystemCalls {
         }
     }
 
-    /// A directory that is being read, entry by entry.
+    /// A directory that is being read, entry by entry. What stands in it is reached by its descriptor, so that it is what was read,
+    /// whatever its path has come to mean.
     final class OpenDirectory {
         private let stream: OpaquePointer
+        private let descriptor: CInt
+        let path: FilePath
 
-        init(_ path: FilePath) throws(Errno) {
-            if let error = probe?.errorBefore(.list) { throw error }
-            guard let stream = path.withPlatformString({ opendir($0) }) else { throw Errno(rawValue: errno) }
+        private static let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC
+
+        /// A symbolic link is not followed.
+        convenience init(_ path: FilePath) throws(Errno) {
+            let descriptor: CInt
+            do {
+                descriptor = try SystemCalls.call(.list) { path.withPlatformString { Glibc.open($0, Self.flags) } }
+            } catch {
+                // The system calls a link no directory. People are told which of the two it is.
+                let isLink = error == .notDirectory && (try? SystemCalls.status(at: path).isSymbolicLink) == true
+                throw isLink ? .tooManySymbolicLinkLevels : error
+            }
+            try self.init(path, descriptor: descriptor)
+        }
+
+        /// - Parameter descriptor: is closed with it, or at once where it is no directory.
+        init(_ path: FilePath, descriptor: CInt) throws(Errno) {
+            guard let stream = fdopendir(descriptor) else {
+                let code = Errno(rawValue: errno)
+                _ = Glibc.close(descriptor)
+                throw code
+            }
             self.stream = stream
+            self.descriptor = descriptor
+            self.path = path
         }
 
         deinit { closedir(stream) }
+
+        /// The descriptor of a directory in this one, which the caller closes.
+        func descriptor(ofDirectory name: FileName) throws(Errno) -> CInt {
+            try SystemCalls.call(.list) { name.withPlatformString { openat(descriptor, $0, Self.flags) } }
+        }
+
+        /// A directory in this one.
+        func directory(_ name: FileName) throws(Errno) -> OpenDirectory {
+            try OpenDirectory(path.appending(name), descriptor: descriptor(ofDirectory: name))
+        }
+
+        /// A file in this directory.
+        func open(_ name: FileName, _ flags: CInt) throws(Errno) -> OpenFile {
+            let opened = try SystemCalls.call(.open) {
+                name.withPlatformString { openat(descriptor, $0, flags | O_CLOEXEC) }
+            }
+            return OpenFile(descriptor: opened, path: path.appending(name))
+        }
+
+        /// What is here under a name; a symbolic link is not followed.
+        func status(of name: FileName) throws(Errno) -> stat {
+            var status = stat()
+            try SystemCalls.call(.status) {
+                name.withPlatformString { fstatat(descriptor, $0, &status, AT_SYMLINK_NOFOLLOW) }
+            }
+            return status
+        }
+
+        func unlink(_ name: FileName) throws(Errno) {
+            try SystemCalls.call(.unlink) { name.withPlatformString { unlinkat(descriptor, $0, 0) } }
+            SystemCalls.probe?.didChange(.unlinked(path.appending(name)))
+        }
+
+        func removeDirectory(_ name: FileName) throws(Errno) {
+            try SystemCalls.call(.removeDirectory) {
+                name.withPlatformString { unlinkat(descriptor, $0, AT_REMOVEDIR) }
+            }
+            SystemCalls.probe?.didChange(.removedDirectory(path.appending(name)))
+        }
 
         /// The next entry, without `.` and `..`, in no order; nil after the last.
         func next() throws(Errno) -> DirectoryEntry? {
@@ -191,10 +288,8 @@ package enum SystemCalls {
                     guard errno == 0 else { throw Errno(rawValue: errno) }
                     return nil
                 }
-                let name = withUnsafePointer(to: &entry.pointee.d_name) { name in
-                    name.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-                }
-                guard name != ".", name != ".." else { continue }
+                let name = FileName(bytes: withUnsafeBytes(of: &entry.pointee.d_name) { Array($0.prefix { $0 != 0 }) })
+                guard !(name == "."), !(name == "..") else { continue }
                 return DirectoryEntry(name: name, isRegularFile: CInt(entry.pointee.d_type) == CInt(DT_REG))
             }
         }
@@ -202,11 +297,11 @@ package enum SystemCalls {
 
     /// Runs a call that answers 0 or a descriptor, again where a signal interrupted it.
     @discardableResult
-    private static func call(_ name: SystemCall, _ body: () -> CInt) throws(Errno) -> CInt {
+    fileprivate static func call(_ name: SystemCall, _ body: () -> CInt) throws(Errno) -> CInt {
         CInt(try count(name) { Int(body()) })
     }
 
-    private static func count(_ name: SystemCall, _ body: () -> Int) throws(Errno) -> Int {
+    static func count(_ name: SystemCall, _ body: () -> Int) throws(Errno) -> Int {
         if let error = probe?.errorBefore(name) { throw error }
         while true {
             let result = body()

@@ -44,11 +44,16 @@ public protocol ReportableError: Error, Sendable, CustomStringConvertible, Custo
     var hint: String { get }
     /// The file concerned, for an operator's terminal. It is not part of `description`, so it does not reach logs.
     var place: FilePath? { get }
+    /// More about it, for an operator's terminal and nowhere else: it may hold a name out of a database.
+    var detail: String? { get }
 }
 
 extension ReportableError {
     /// None, unless the error says otherwise.
     public var place: FilePath? { nil }
+
+    /// None, unless the error says otherwise.
+    public var detail: String? { nil }
 
     /// `error[code]: what happened. hint: what to do next.`
     public var description: String { "error[\(code)]: \(summary). hint: \(hint)." }

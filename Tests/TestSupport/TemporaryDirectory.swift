@@ -1,3 +1,4 @@
+package import DurableFiles
 import Foundation
 package import SystemPackage
 
@@ -33,6 +34,13 @@ package enum TestFiles {
     package static func write(_ bytes: some Sequence<UInt8>, to path: FilePath, mode: Int = 0o600) throws {
         try Data(bytes).write(to: URL(fileURLWithPath: path.string))
         try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: path.string)
+    }
+
+    /// A file whose name need not be text.
+    package static func write(_ bytes: [UInt8], named name: FileName, in directory: FilePath) throws {
+        let file = try FileDescriptor.open(
+            directory.appending(name), .writeOnly, options: [.create, .exclusiveCreate], permissions: .ownerReadWrite)
+        try file.closeAfter { _ = try file.writeAll(bytes) }
     }
 
     /// Changes a file in place.
