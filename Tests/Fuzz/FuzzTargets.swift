@@ -45,13 +45,17 @@ public func fuzzOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     case "envelope": envelope(bytes)
     case "page": page(bytes)
     case "wal": wal(bytes)
+    case "unfinished": unfinished(bytes)
+    case "fulltext":
+        _ = FullTextPages.isLeaf(bytes)
+        _ = FullTextPages.claimedTombstones(in: bytes)
     case "manifest": manifest(bytes)
     case "recovery": recovery(bytes)
     case "message": _ = Message(.message(Data(bytes)))
     case _ where ScannerTargets.names.contains(target): ScannerTargets.run(target, bytes, scratch: scratch)
     default:
         fatalError(
-            "STRONGROOM_FUZZ_TARGET is one of policy, keyring, envelope, page, wal, manifest, recovery, message, \(ScannerTargets.names.joined(separator: ", "))"
+            "STRONGROOM_FUZZ_TARGET is one of policy, keyring, envelope, page, wal, unfinished, fulltext, manifest, recovery, message, \(ScannerTargets.names.joined(separator: ", "))"
         )
     }
     return 0
@@ -128,4 +132,19 @@ private func wal(_ bytes: [UInt8]) {
     // The main file is the same bytes: its page 1 is not authentic.
     _ = try? WALScan(of: file, over: file, with: key)
     _ = try? WALRecovery(of: file, with: key)
+}
+
+/// The bytes as a WAL and as a rollback journal beside a database that nobody knows, every page of which is then read.
+private func unfinished(_ bytes: [UInt8]) {
+    try? Data(bytes).write(to: URL(fileURLWithPath: scratch.string))
+    guard let file = try? DataFile(scratch) else { return }
+    for (journal, wal) in [(file, nil), (nil, file), (file, file)] as [(DataFile?, DataFile?)] {
+        guard let changes = try? UnfinishedChanges(file, journal: journal, wal: wal, isThere: { $0.count > 3 }),
+            changes.isWhole
+        else { continue }
+        var page = [UInt8](repeating: 0, count: 1000)
+        for offset in stride(from: 0, to: min(changes.length, 1 << 17), by: 1000) {
+            page.withUnsafeMutableBytes { try? changes.read(at: offset, into: $0) }
+        }
+    }
 }

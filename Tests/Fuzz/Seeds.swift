@@ -42,6 +42,14 @@ enum Seeds {
         case "page": [[UInt8](PageLayout.plaintextMagic) + (16..<100).map { UInt8($0) }]
         case "wal":
             try [true, false].flatMap { isBig in try [1, 2, 5].map { try wal(frames: $0, isBigEndian: isBig) } }
+        case "unfinished":
+            try [true, false].map { try wal(frames: 3, isBigEndian: $0) } + [journal(pages: 3), journal(pages: 1)]
+        case "fulltext":
+            [
+                [0, 0, 0, 9, 0xff, 0, 0, 1, 1, 1, 1, 0, 1, 1, 1, 4, 0, 0, 1, 0, 0],
+                [0, 0, 0, 9, 1, 1, 1, 0, 1, 1, 1, 4],
+                [0, 4, 0, 12, 1, 2, 3, 4, 5, 6, 7, 8, 4, 3],
+            ]
         default: []
         }
     }
@@ -53,6 +61,19 @@ enum Seeds {
         let bytes = Array(try Data(contentsOf: root.appending(path: "docs/formats/vectors/\(name)")))
         let body = bytes.dropLast().lastIndex(of: UInt8(ascii: "\n")).map { Array(bytes[..<$0]) } ?? bytes
         return [bytes, body]
+    }
+
+    /// A hot journal of pages of 512 bytes.
+    private static func journal(pages: UInt32) -> [UInt8] {
+        func big(_ number: UInt32) -> [UInt8] { withUnsafeBytes(of: number.bigEndian) { Array($0) } }
+        var bytes: [UInt8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7]
+        bytes += big(pages) + big(7) + big(pages) + big(512) + big(512)
+        bytes += [UInt8](repeating: 0, count: 512 - bytes.count)
+        for page in 1...pages {
+            bytes += big(page) + [UInt8](repeating: UInt8(page), count: 512)
+            bytes += big(7 + 2 * page)
+        }
+        return bytes
     }
 
     /// A WAL that is whole: every frame ends a transaction, and its page is authentic.
