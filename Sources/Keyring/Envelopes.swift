@@ -261,8 +261,8 @@ extension UnlockedKeyring {
     /// envelope, so it is for that message only.
     package func scope(ofKey keyID: KeyID) -> (scope: KeyScope, generation: Int)? {
         let names = (try? DurableFiles.names(in: LockedKeyring.envelopesPath(in: directory))) ?? []
-        for name in names where name.hasSuffix(".json") {
-            guard let scope = KeyScope(String(name.dropLast(5))), let envelope = try? envelope(for: scope),
+        for name in names {
+            guard let scope = KeyScope(ofEnvelope: name), let envelope = try? envelope(for: scope),
                 let key = envelope.dataKey(keyID)
             else { continue }
             return (scope, key.generation)
@@ -294,5 +294,13 @@ extension UnlockedKeyring {
         }
         guard bytes.count <= EnvelopeDocument.maximumBytes else { throw KeyringError(.tooManyKeys) }
         return bytes
+    }
+}
+
+extension KeyScope {
+    /// Whose envelope a file of this name is; nil where it is none.
+    init?(ofEnvelope name: FileName) {
+        guard let text = name.text, text.hasSuffix(".json") else { return nil }
+        self.init(String(text.dropLast(".json".count)))
     }
 }

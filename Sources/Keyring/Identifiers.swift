@@ -1,5 +1,6 @@
 // Names from outside become one of these types once, at the edge; only these types ever become part of a path.
 
+package import DurableFiles
 import CryptoPrimitives
 
 /// A profile's id: `prof_` and 16 base32 digits, random. It says nothing about whose profile it is.
@@ -11,6 +12,12 @@ public struct ProfileID: Sendable, Hashable, CustomStringConvertible {
     public init?(_ text: String) {
         guard RandomIdentifier.isValid(text, prefix: "prof_") else { return nil }
         description = text
+    }
+
+    /// Reads the name of a profile's directory.
+    package init?(_ name: FileName) {
+        guard let text = name.text else { return nil }
+        self.init(text)
     }
 
     /// A new random id.

@@ -146,6 +146,18 @@ extension UnlockedKeyring {
         } catch { return false }
     }
 
+    /// Whether another copy of this keyring is further by its sequence and less far by its root key, or the other way round. Both grow
+    /// together: such a copy was made by who kept an older root key, or by going on with an older keyring.
+    package func contradicts(_ other: UnlockedKeyring) -> Bool {
+        let (root, otherRoot) = (activeRootVersion, other.activeRootVersion)
+        return root != otherRoot && (root < otherRoot) != (sequence < other.sequence)
+    }
+
+    /// Whether this copy of the keyring is further than another one.
+    package func isNewer(than other: UnlockedKeyring) -> Bool {
+        (activeRootVersion, sequence) > (other.activeRootVersion, other.sequence)
+    }
+
     /// Lets the keyring's sequence be above one that was seen, so that an older file that turns up later is noticed.
     package func raiseSequence(above seen: Int) throws {
         try withFileLock {

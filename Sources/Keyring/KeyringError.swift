@@ -32,6 +32,8 @@ public struct KeyringError: ReportableError, Equatable {
         case sequenceLower(sequence: Int, seen: Int)
         /// What would tell whether the keyring is the newest one cannot be read.
         case sequenceUnproven(sequence: Int)
+        /// Envelopes of the backup have keys that were destroyed since.
+        case destroyedKeysReturn(sequence: Int)
         /// The store's own file can be verified under no key at hand.
         case storeUnverifiable
         /// No root key of the keyring file is one that this process holds, or endorsed by one that it holds.
@@ -95,7 +97,7 @@ public struct KeyringError: ReportableError, Equatable {
         case .belongsToAnotherKeyring(let file): "\(file.rawValue)_of_another_keyring"
         case .envelopeOfAnotherScope: "envelope_of_another_scope"
         case .rolledBack(let file): "\(file.rawValue)_rolled_back"
-        case .sequenceLower: "keyring_rolled_back"
+        case .sequenceLower, .destroyedKeysReturn: "keyring_rolled_back"
         case .sequenceUnproven: "keyring_sequence_unproven"
         case .storeUnverifiable: "store_unverifiable"
         case .continuityBroken: "keyring_continuity_broken"
@@ -130,7 +132,8 @@ public struct KeyringError: ReportableError, Equatable {
         case .missing, .unlockerNotFound: .notFound
         case .rotationBlocked: .inUse
         case .damaged, .forged, .malformed, .belongsToAnotherKeyring, .envelopeOfAnotherScope, .rolledBack,
-            .continuityBroken, .sequenceLower, .sequenceUnproven, .storeUnverifiable, .costOutOfRange:
+            .continuityBroken, .sequenceLower, .sequenceUnproven, .destroyedKeysReturn, .storeUnverifiable,
+            .costOutOfRange:
             .damaged
         case .unsupportedVersion, .unsupportedFeature, .alreadyExists, .keyLength, .unlockerExists, .tooManyUnlockers,
             .labelInvalid, .tooManyKeys, .recoveryTextInvalid:
@@ -159,6 +162,8 @@ public struct KeyringError: ReportableError, Equatable {
             "the newest keyring at hand has the sequence \(sequence), and \(seen) was seen before: it is older"
         case .sequenceUnproven(let sequence):
             "the global database that knows the newest sequence cannot be read; the keyring at hand has the sequence \(sequence)"
+        case .destroyedKeysReturn(let sequence):
+            "with the keyring at hand, of the sequence \(sequence), keys come back that were destroyed since"
         case .storeUnverifiable: "no key at hand verifies store.json, and the backup has no copy of it"
         case .continuityBroken:
             "the root keys of the keyring file are none that this program holds, and none that those vouch for"
@@ -204,8 +209,10 @@ public struct KeyringError: ReportableError, Equatable {
         case .damaged: "restore the file from a backup of the keyring; nothing was changed"
         case .forged, .belongsToAnotherKeyring, .envelopeOfAnotherScope, .malformed, .costOutOfRange:
             "find out who can write to this directory, then restore the file from a backup; nothing was changed"
+        case .rolledBack(.envelope):
+            "put the newest copy of the file back, or let 'strongroom key restore' take it from a backup; nothing was changed"
         case .rolledBack: "put the newest copy of the file back; nothing was changed"
-        case .sequenceLower(let sequence, _), .sequenceUnproven(let sequence):
+        case .sequenceLower(let sequence, _), .sequenceUnproven(let sequence), .destroyedKeysReturn(let sequence):
             "find a newer keyring or backup; otherwise --accept-sequence \(sequence) goes on with this one, and says what comes back to life"
         case .storeUnverifiable:
             "find a newer backup; otherwise read policy.yaml and say --accept-policy with its SHA-256 ('sha256sum policy.yaml')"

@@ -47,7 +47,8 @@ public struct LockedKeyring: Sendable {
 
     static func path(in directory: FilePath) -> FilePath { directory.appending("keyring.json") }
     static func lockPath(in directory: FilePath) -> FilePath { directory.appending("keyring.lock") }
-    static func envelopesPath(in directory: FilePath) -> FilePath { directory.appending("envelopes") }
+    package static func envelopesPath(in directory: FilePath) -> FilePath { directory.appending("envelopes") }
+    package static func certificatesPath(in directory: FilePath) -> FilePath { directory.appending("certificates") }
 
     /// Reads the keyring in `directory`.
     ///
@@ -57,6 +58,7 @@ public struct LockedKeyring: Sendable {
         let path = Self.path(in: directory)
         guard try StrictFiles.exists(directory) else { throw KeyringError(.missing(.keyring), path) }
         try StrictFiles.requireOwnDirectory(directory)
+        try StrictFiles.requireOwnDirectories([Self.envelopesPath(in: directory), Self.certificatesPath(in: directory)])
         self.directory = directory
         file = try UnverifiedFile(reading: path, as: .keyring, limit: KeyringDocument.maximumBytes)
         do {

@@ -97,9 +97,12 @@ extension UnlockedKeyring {
 
     /// Puts every envelope under the active root key that is not. One that cannot be read is reported and left as it is.
     ///
-    /// - Parameter skipped: databases whose envelopes stay as they are.
+    /// - Parameters:
+    ///   - skipped: databases whose envelopes stay as they are.
+    ///   - requireCurrent: throws for an envelope that is an older one, which is reported then.
     package func rewrapEnvelopes(
-        skipping skipped: Set<KeyScope> = [], progress: (RewrapProgress) -> Void = { _ in }
+        skipping skipped: Set<KeyScope> = [], requireCurrent: (Envelope) throws -> Void = { _ in },
+        progress: (RewrapProgress) -> Void = { _ in }
     ) throws -> [RewrapFailure] {
         let directory = LockedKeyring.envelopesPath(in: directory)
         let total = try forEachScope { _ in }
@@ -112,7 +115,9 @@ extension UnlockedKeyring {
                 var files: [(path: FilePath, bytes: [UInt8])] = []
                 for scope in scopes where !skipped.contains(scope) {
                     do {
-                        if let bytes = try rewrapped(scope, root) { files.append((path(of: scope), bytes)) }
+                        if let bytes = try rewrapped(scope, root, requireCurrent) {
+                            files.append((path(of: scope), bytes))
+                        }
                     } catch let error as any ReportableError {
                         failures.append(RewrapFailure(scope: scope, code: error.code))
                     }
@@ -139,6 +144,9 @@ extension UnlockedKeyring {
         return count
     }
 
+    /// Whether a database has an envelope, whatever is in it.
+    package func hasEnvelope(of scope: KeyScope) throws -> Bool { try StrictFiles.exists(path(of: scope)) }
+
     /// The scopes that have an envelope, so many at once.
     @discardableResult
     package func forEachScope(in other: FilePath? = nil, _ body: ([KeyScope]) throws -> Void) throws -> Int {
@@ -147,18 +155,21 @@ extension UnlockedKeyring {
         while true {
             let names = try reader.next(Self.batch)
             guard !names.isEmpty else { return total }
-            let scopes = names.filter { $0.hasSuffix(".json") }.compactMap { KeyScope(String($0.dropLast(5))) }
+            let scopes = names.compactMap { KeyScope(ofEnvelope: $0) }
             total += scopes.count
             try body(scopes)
         }
     }
 
     /// The envelope under `root`; nil where it is already.
-    private func rewrapped(_ scope: KeyScope, _ root: Int) throws -> [UInt8]? {
+    private func rewrapped(
+        _ scope: KeyScope, _ root: Int, _ requireCurrent: (Envelope) throws -> Void
+    ) throws -> [UInt8]? {
         let found = try UnverifiedFile(
             reading: path(of: scope), as: .envelope, limit: EnvelopeDocument.maximumBytes)
         guard found.rootVersion != root else { return nil }
         let envelope = try envelope(for: scope)
+        try requireCurrent(envelope)
         var document = envelope.document
         for index in document.keys.indices where document.keys[index].dataKey != nil {
             try reseal(&document.keys[index], as: document.keys[index].state, envelope, root)

@@ -43,7 +43,7 @@ public final class UnlockSecret: Sendable, CustomStringConvertible, CustomReflec
         return UnlockSecret(.keyFile, bytes)
     }
 
-    /// Reads a key file that belongs to us, is closed to others, has one name and is no symbolic link.
+    /// Reads a key file that only we and root can read in effect, and that has one name (docs/security/policy.md, "Key files").
     ///
     /// - Throws: `DurableFilesError`, one reason for each of these; `KeyringError` where its length is wrong.
     public static func keyFile(_ path: FilePath) throws -> UnlockSecret {

@@ -223,6 +223,9 @@ public final class UnlockedKeyring: Sendable, CustomStringConvertible, CustomRef
         var found = state(document)
         if found != .active { found = try state(readVerified()) }
         switch found {
+        // The store's own file is of this keyring, and under a root key that is newer than any of it.
+        case nil where file == .store && version > (rootKeyInfos.last?.version ?? 0):
+            throw KeyringError(.rolledBack(.keyring), LockedKeyring.path(in: directory))
         case nil: throw KeyringError(file == .envelope ? .forged(file) : .belongsToAnotherKeyring(file), path)
         // It was written again when that root key was rotated, so this is an older copy.
         case .destroyed: throw KeyringError(.rolledBack(file), path)
