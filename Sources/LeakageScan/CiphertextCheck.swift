@@ -23,7 +23,7 @@ struct CiphertextCheck {
 
     /// Whether a file that was met in a directory is one by its name.
     static func isDatabase(_ path: FilePath) -> Bool {
-        guard let name = path.lastComponent?.string else { return false }
+        guard let name = path.name else { return false }
         return [".db", ".sqlite", ".sqlite3", "-wal", "-journal", ".rotating", ".restoring"].contains(
             where: name.hasSuffix)
     }

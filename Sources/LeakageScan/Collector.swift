@@ -1,5 +1,6 @@
 // What the threads of a scan find, in one place.
 
+import DurableFiles
 import Synchronization
 
 final class Collector: Sendable {
@@ -108,18 +109,18 @@ struct NameCheck {
     }
 
     /// The name as it may be shown. One that holds a secret is a finding, and is withheld from reports.
-    func shown(_ name: String, in parent: String) throws -> String {
-        guard name.utf8.count >= collector.detectors.minimumBytes else { return name }
+    func shown(_ name: FileName, in parent: String) throws -> String {
+        guard name.bytes.count >= collector.detectors.minimumBytes else { return name.shown }
         var found: (needle: Int, length: Int)?
-        Array(name.utf8).withUnsafeBytes {
+        name.bytes.withUnsafeBytes {
             scanner.scan($0) { hit in found = (hit.match.needle, hit.match.range.count) }
         }
-        guard let found else { return name }
+        guard let found else { return name.shown }
         let withheld = "(name withheld)"
         let place = parent.isEmpty ? withheld : parent + "/" + withheld
         try collector.add(
             .secretInName, needle: found.needle, secretBytes: found.length, Artifact(file: place), offset: 0,
-            length: name.utf8.count)
+            length: name.bytes.count)
         return withheld
     }
 }

@@ -69,6 +69,23 @@ final class ScanDirectory {
         #expect(result.recall?.isWhole == true)
     }
 
+    /// Beside a decoy whose name is what text would make of it, in a directory with such a name, and in an archive.
+    @Test func namesThatAreNotText() throws {
+        try directory.shell(
+            #"mkdir $'d\xff' 'd\#u{fffd}'; printf clean | tee $'d\xff/f\#u{fffd}' 'd\#u{fffd}/f' >'d\#u{fffd}/x'"#)
+        let leak = try directory.write(LeakForm.raw.write(key.bytes), to: "leak")
+        try directory.shell(#"cp leak $'d\xff/f\xfe'; tar czf archive.tgz $'d\xff'; rm leak"#)
+        let result = try scan(selfTest: true)
+        #expect(leak.lastComponent == "leak" && result.outcome == .findings)
+        let places = result.findings.map { "\($0.place.file)\($0.place.entries.map { " > \($0)" }.joined())" }
+        // The archive is looked through as one stream as well.
+        #expect(
+            Set(places) == [
+                "\(directory.path)/d\\xff/f\\xfe", "\(directory.path)/archive.tgz > data",
+                "\(directory.path)/archive.tgz > data > d\\xff/f\\xfe",
+            ])
+    }
+
     @Test func nothingIsCleanWithoutASelfTest() throws {
         _ = try directory.write(Array("nothing".utf8), to: "clean.txt")
         #expect(try scan(selfTest: true).outcome == .clean)

@@ -1,6 +1,7 @@
 // gzip, zip, tar and their like, read with libarchive: entries one after the other, and archives within archives.
 
 import CLibarchive
+import DurableFiles
 import Glibc
 
 /// The kinds that are opened, by how they begin.
@@ -125,8 +126,11 @@ struct ArchiveScan {
             guard result == ARCHIVE_OK || result == ARCHIVE_WARN, let entry else {
                 return collector.add(.archiveDamaged, artifact)
             }
-            let name = archive_entry_pathname(entry).map { String(cString: $0) } ?? "entry \(number + 1)"
-            let part = artifact.entry(try names.shown(String(name.prefix(1_024)), in: artifact.name))
+            // The bytes of the archive; where they are of another encoding than this process's, as UTF-8.
+            let pointer = archive_entry_pathname(entry) ?? archive_entry_pathname_utf8(entry)
+            let name = pointer.map { FileName(bytes: UnsafeRawBufferPointer(start: $0, count: min(strlen($0), 4_096))) }
+            let part = artifact.entry(
+                try names.shown(name ?? FileName(bytes: Array("entry \(number + 1)".utf8)), in: artifact.name))
             collector.count { $0.archiveEntries += 1 }
             if archive_entry_is_encrypted(entry) == 1 {
                 collector.add(.archiveEncrypted, part)

@@ -36,17 +36,17 @@ final class OpenedFile: Sendable {
 final class WorkQueue: Sendable {
     /// Something that is not taken apart yet.
     private enum Pending: Sendable {
-        /// - isNamed: whether somebody named it, rather than a directory that it stands in.
-        case path(FilePath, shown: String, isNamed: Bool)
-        /// What a directory says is a regular file.
-        case file(FilePath, shown: String)
-        case directory(DirectoryReader, FilePath, shown: String)
+        /// A target of the scan.
+        case path(FilePath, shown: String)
+        /// What stands in a directory.
+        case entry(DirectoryEntry, DirectoryReader, shown: String)
+        case directory(DirectoryReader, shown: String)
         /// The rest of a file.
         /// - isStored: whether it is an archive whose entries stand in it as they are.
         case rest(OpenedFile, isStored: Bool, next: Int)
         case piece(WorkPiece)
         case memory(ProcessMemory, next: Int, offset: UInt)
-        case storedArchive(FilePath, Artifact)
+        case storedArchive(FilePath, FileIdentity?, Artifact)
     }
 
     private struct State: ~Copyable {
@@ -72,7 +72,7 @@ final class WorkQueue: Sendable {
         var pending: [Pending] = []
         for target in targets.reversed() {
             switch target {
-            case .path(let path): pending.append(.path(path, shown: path.string, isNamed: true))
+            case .path(let path): pending.append(.path(path, shown: path.shown))
             case .process(let process):
                 pending.append(.memory(try ProcessMemory(process, collector), next: 0, offset: 0))
             case .descriptor(let descriptor, let name):
@@ -121,7 +121,7 @@ final class WorkQueue: Sendable {
         while let pending = state.pending.popLast() {
             switch pending {
             case .piece(let piece): return .piece(piece)
-            case .path, .file, .directory, .storedArchive:
+            case .path, .entry, .directory, .storedArchive:
                 state.threadsTakingApart += 1
                 return .takeApart(pending)
             case .rest(let file, let isStored, let start):
@@ -151,7 +151,7 @@ final class WorkQueue: Sendable {
         state.withLock { state in
             if isHeldToCiphertext { state.pending.append(.piece(.ciphertext(file))) }
             switch kind {
-            case .stored: state.storedArchives.append(.storedArchive(file.data.path, file.artifact))
+            case .stored: state.storedArchives.append(.storedArchive(file.data.path, file.data.identity, file.artifact))
             case let kind?: state.pending.append(.piece(.archive(file, kind)))
             case nil: break
             }
@@ -172,12 +172,15 @@ final class WorkQueue: Sendable {
 
     private func takeApart(_ pending: Pending, _ found: inout [Pending]) throws -> WorkPiece? {
         switch pending {
-        case .path(let path, let shown, let isNamed): return try takeApart(path, shown, isNamed, &found)
-        case .file(let path, let shown): return open(path, Artifact(file: shown), isNamed: false)
-        case .directory(let reader, let path, let shown): try takeApart(reader, path, shown, &found)
-        case .storedArchive(let path, let artifact):
+        case .path(let path, let shown): return takeApart(path, shown, &found)
+        case .entry(let entry, let reader, let shown): return takeApart(entry, reader, shown, &found)
+        case .directory(let reader, let shown): try takeApart(reader, shown, &found)
+        case .storedArchive(let path, let identity, let artifact):
             do {
-                return .archive(OpenedFile(try DataFile(path), artifact), .stored)
+                let file = try DataFile(path)
+                // Its name may have gone to another file.
+                if file.identity == identity { return .archive(OpenedFile(file, artifact), .stored) }
+                collector.add(.unreadable, artifact)
             } catch { collector.add(.unreadable, artifact) }
         case .rest, .piece, .memory: found.append(pending)
         }
@@ -187,69 +190,68 @@ final class WorkQueue: Sendable {
     private static let namesAtOnce = 256
 
     private func takeApart(
-        _ reader: DirectoryReader, _ path: FilePath, _ shown: String, _ pending: inout [Pending]
+        _ reader: DirectoryReader, _ shown: String, _ pending: inout [Pending]
     ) throws {
         let found: [DirectoryEntry]
         do {
             found = try reader.nextEntries(Self.namesAtOnce)
         } catch { return collector.add(.unreadable, Artifact(file: shown)) }
         guard !found.isEmpty else { return }
-        pending.append(.directory(reader, path, shown: shown))
+        pending.append(.directory(reader, shown: shown))
         for entry in found.sorted(by: { $0.name > $1.name }) {
-            let name = entry.name
-            // A name with a slash cannot be; one that is not UTF-8 does not lead back to its file, and is reported as unreadable.
-            guard let component = FilePath.Component(name) else {
-                collector.add(.unreadable, Artifact(file: shown))
-                continue
-            }
-            let part = try names.withLock { try $0.check.shown(name, in: shown) }
+            let part = try names.withLock { try $0.check.shown(entry.name, in: shown) }
             let separator = shown.hasSuffix("/") ? "" : "/"
-            let (path, shown) = (path.appending(component), shown + separator + part)
-            pending.append(
-                entry.isRegularFile ? .file(path, shown: shown) : .path(path, shown: shown, isNamed: false))
+            pending.append(.entry(entry, reader, shown: shown + separator + part))
         }
     }
 
+    /// What stands in a directory is reached by the directory's descriptor: it may have been moved, or something else put in its place.
     private func takeApart(
-        _ path: FilePath, _ shown: String, _ isNamed: Bool, _ pending: inout [Pending]
-    ) throws -> WorkPiece? {
+        _ entry: DirectoryEntry, _ reader: DirectoryReader, _ shown: String, _ pending: inout [Pending]
+    ) -> WorkPiece? {
         let artifact = Artifact(file: shown)
-        var status = stat()
-        guard path.withPlatformString({ lstat($0, &status) }) == 0 else {
-            collector.add(.unreadable, artifact)
-            return nil
-        }
-        switch status.st_mode & S_IFMT {
-        case S_IFDIR:
-            do {
-                pending.append(.directory(try DirectoryReader(path), path, shown: shown))
+        do {
+            switch entry.isRegularFile ? .regular : try reader.kind(of: entry.name) {
+            case .regular: return take(try reader.file(entry.name), artifact, isNamed: false)
+            case .directory:
+                pending.append(.directory(try reader.directory(entry.name), shown: shown))
                 collector.count { $0.directories += 1 }
-            } catch { collector.add(.unreadable, artifact) }
-        case S_IFLNK:
-            collector.count { $0.symbolicLinks += 1 }
-            // Somebody who names a link means what it leads to, which is not looked at.
-            if isNamed { collector.add(.notAFile, artifact) }
-        case S_IFREG: return open(path, artifact, isNamed: isNamed)
-        default: collector.add(.notAFile, artifact)
-        }
+            case .symbolicLink: collector.count { $0.symbolicLinks += 1 }
+            case .other: collector.add(.notAFile, artifact)
+            }
+        } catch { collector.add(.unreadable, artifact) }
         return nil
     }
 
-    private func open(_ path: FilePath, _ artifact: Artifact, isNamed: Bool) -> WorkPiece? {
+    /// A target of the scan.
+    private func takeApart(_ path: FilePath, _ shown: String, _ pending: inout [Pending]) -> WorkPiece? {
+        let artifact = Artifact(file: shown)
         do {
-            let file = OpenedFile(try DataFile(path), artifact)
-            collector.count { $0.files += 1 }
-            if let limit = options.maximumFileBytes, file.length > limit {
-                collector.add(.tooLarge, artifact)
-                return nil
+            switch try StrictFiles.kind(of: path) {
+            case .regular: return take(try DataFile(path), artifact, isNamed: true)
+            case .directory:
+                pending.append(.directory(try DirectoryReader(path), shown: shown))
+                collector.count { $0.directories += 1 }
+            case .symbolicLink:
+                collector.count { $0.symbolicLinks += 1 }
+                // A link that is a target itself stands for what it leads to, which is not looked at.
+                collector.add(.notAFile, artifact)
+            case .other: collector.add(.notAFile, artifact)
             }
-            if file.data.hasHoles { collector.add(.sparse, artifact) }
-            guard file.length > 0 else { return nil }
-            return .file(
-                file, isHeldToCiphertext: options.expectsCiphertext && (isNamed || CiphertextCheck.isDatabase(path)))
-        } catch {
-            collector.add(.unreadable, artifact)
+        } catch { collector.add(.unreadable, artifact) }
+        return nil
+    }
+
+    private func take(_ data: DataFile, _ artifact: Artifact, isNamed: Bool) -> WorkPiece? {
+        let file = OpenedFile(data, artifact)
+        collector.count { $0.files += 1 }
+        if let limit = options.maximumFileBytes, file.length > limit {
+            collector.add(.tooLarge, artifact)
             return nil
         }
+        if file.data.hasHoles { collector.add(.sparse, artifact) }
+        guard file.length > 0 else { return nil }
+        return .file(
+            file, isHeldToCiphertext: options.expectsCiphertext && (isNamed || CiphertextCheck.isDatabase(data.path)))
     }
 }
