@@ -44,7 +44,8 @@ extension SnapshotDirectory {
         let key = try keyring.dataKey(generation: active.generation, of: envelope)
         try DurableFiles.createDirectory(path, allowExisting: true)
         try settleUnfinished()
-        let ordinal = (try list().snapshots.last?.ordinal ?? 0) + 1
+        // Only those under the same key count: who kept an older key could have signed the highest number there is.
+        let ordinal = (try list().snapshots.last { $0.keyGeneration == active.generation }?.ordinal ?? 0) + 1
         let (files, lock) = try reserveName(occasion)
         defer { lock.release() }
         do {

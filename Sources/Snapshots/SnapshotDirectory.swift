@@ -53,8 +53,13 @@ package struct SnapshotDirectory: Sendable {
             }
         }
         return SnapshotList(
-            scope: scope.description, snapshots: snapshots.sorted { ($0.ordinal, $0.name) < ($1.ordinal, $1.name) },
+            scope: scope.description, snapshots: snapshots.sorted { Self.isOlder($0, than: $1) },
             unusable: unusable.sorted { $0.name < $1.name })
+    }
+
+    /// The order in which they were made. Keys come before ordinals: who kept a key that was rotated since can sign any ordinal under it.
+    private static func isOlder(_ one: Snapshot, than other: Snapshot) -> Bool {
+        (one.keyGeneration, one.ordinal, one.name) < (other.keyGeneration, other.ordinal, other.name)
     }
 
     /// The snapshot that `text` means: its id, its name, the name of its set, or `latest`.
@@ -126,7 +131,8 @@ package struct SnapshotDirectory: Sendable {
     private func names() throws -> [String] {
         guard try StrictFiles.exists(path) else { return [] }
         try StrictFiles.requireOwnDirectory(path)
-        let entries = try DurableFiles.names(in: path)
+        // A name that is not text is none of ours.
+        let entries = try DurableFiles.names(in: path).compactMap(\.text)
         let unfinished = Set(entries.filter { $0.hasSuffix(".partial") }.map { String($0.dropLast(".partial".count)) })
         let stems = entries.compactMap { entry -> String? in
             if entry.hasSuffix(".verified.json") { return nil }

@@ -1,7 +1,7 @@
 // Taking snapshots away, and settling what a crash left of one.
 
-import DurableFiles
-import SystemPackage
+package import DurableFiles
+package import SystemPackage
 
 extension SnapshotDirectory {
     /// Removes a snapshot. From the first step on it is no snapshot any more; a crash leaves nothing that looks like one.
@@ -34,9 +34,30 @@ extension SnapshotDirectory {
         try DurableFiles.syncDirectory(path)
     }
 
+    /// Where the pages of an unfinished snapshot are, or would be; nil where it has a manifest, or the name is none.
+    package func unfinished(_ name: String) throws -> FilePath? {
+        let files = files(name)
+        guard SnapshotName(name) != nil, try !StrictFiles.exists(files.manifest) else { return nil }
+        return files.pages
+    }
+
+    /// The lock of an unfinished snapshot; nil where it is being made or removed.
+    package func lockUnfinished(_ name: String) throws -> FileLock? {
+        do { return try FileLock(files(name).marker) } catch {
+            guard case .isLocked = error.reason else { throw error }
+            return nil
+        }
+    }
+
+    /// Removes an unfinished snapshot.
+    package func removeUnfinished(_ name: String, holding lock: FileLock) throws {
+        guard try unfinished(name) != nil else { return }
+        try remove(files(name), holding: lock)
+    }
+
     /// Settles what was interrupted: with a manifest it is whole, and without one it never was or is no more.
     func settleUnfinished() throws {
-        for name in try DurableFiles.names(in: path) where name.hasSuffix(".partial") {
+        for name in try DurableFiles.names(in: path).compactMap(\.text) where name.hasSuffix(".partial") {
             let files = files(String(name.dropLast(".partial".count)))
             // Whoever makes or removes it holds the lock.
             guard SnapshotName(files.name) != nil, let lock = try? FileLock(files.marker) else { continue }
@@ -49,7 +70,7 @@ extension SnapshotDirectory {
             }
         }
         // A note that was being written: it is of no use, and whoever may be writing one now can do without it.
-        for name in try DurableFiles.names(in: path)
+        for name in try DurableFiles.names(in: path).compactMap(\.text)
         where name.hasPrefix(".") && name.hasSuffix(".tmp") && name.contains(".verified.json.") {
             try DurableFiles.remove(path.appending(name))
         }
