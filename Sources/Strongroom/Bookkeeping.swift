@@ -8,6 +8,8 @@ import Keyring
 
 enum Bookkeeping {
     static let table = "_strongroom"
+    /// With the database's name: a temporary table, or one of an attached database, of the same name is not ours.
+    private static let ours = "main.\(table)"
     /// What a number in the table may be, so that adding one is never too much.
     static let numbers = 0...1 << 53
     private static let epochName = "epoch"
@@ -38,7 +40,7 @@ enum Bookkeeping {
 
     /// A value, read past GRDB; nil where there is none, or it is none that was written here.
     static func value(_ name: String, _ connection: OpaquePointer) throws -> Int? {
-        try RawSQL.texts("SELECT value FROM \(table) WHERE name = '\(name)'", on: connection).first?.first?
+        try RawSQL.texts("SELECT value FROM \(ours) WHERE name = '\(name)'", on: connection).first?.first?
             .flatMap { Int($0) }.flatMap { numbers.contains($0) ? $0 : nil }
     }
 
@@ -46,13 +48,16 @@ enum Bookkeeping {
         try RawSQL.texts("SELECT type, name, sql \(objects)", on: connection) == [["table", table, definition]]
     }
 
-    /// Whether a schema from outside has something of our name, on it, or that mentions it. A name cannot be written in another way than
-    /// by its letters. The table itself, just as we make it, is in every file of ours.
-    static func isTaken(in connection: OpaquePointer) throws -> Bool {
-        let found = try RawSQL.texts(
-            "SELECT type, name, sql FROM sqlite_schema WHERE instr(lower(name || ' ' || tbl_name || ' ' || coalesce(sql, '')), '\(table)')",
-            on: connection)
-        return found.contains { $0 != ["table", table, definition] }
+    /// Whether a row of a schema is the table, just as we make it: it is in every file of ours.
+    static func isOurTable(_ row: SchemaRow) -> Bool {
+        row.kind == .table && row.name == table && row.table == table && row.sql == Array(definition.utf8)
+    }
+
+    /// Whether something in a schema from outside has our name, stands on it, or mentions it. A name cannot be written in another way
+    /// than by its letters.
+    static func mentionsUs(_ row: SchemaRow) -> Bool {
+        let sql = String(decoding: row.sql ?? [], as: UTF8.self)
+        return SQLName.folded("\(row.name) \(row.table) \(sql)").contains(table)
     }
 
     /// Sets the epoch in a transaction of its own, and makes the table anew where that is what it takes: an app may have dropped it.
@@ -68,12 +73,12 @@ enum Bookkeeping {
 
     /// Makes the table as it should be, with what can be kept of its values.
     private static func makeAnew(_ db: Database) throws {
-        let kept = (try? Row.fetchAll(db, sql: "SELECT name, value FROM \(table)")) ?? []
+        let kept = (try? Row.fetchAll(db, sql: "SELECT name, value FROM \(ours)")) ?? []
         for row in try Row.fetchAll(db, sql: "SELECT type, name \(objects)") {
             guard let type = String.fromDatabaseValue(row[0]), let name = String.fromDatabaseValue(row[1]),
                 ["table", "view", "trigger", "index"].contains(type), !name.hasPrefix("sqlite_")
             else { continue }
-            try db.execute(sql: "DROP \(type) IF EXISTS \(RawSQL.quoted(name))")
+            try db.execute(sql: "DROP \(type) IF EXISTS main.\(RawSQL.quoted(name))")
         }
         try db.execute(sql: definition)
         for row in kept {
@@ -86,7 +91,7 @@ enum Bookkeeping {
 
     /// - Throws: `StrongroomError` with `.metadataDamaged` where the value is none that was written here.
     static func value(_ name: String, _ db: Database) throws -> Int? {
-        guard let value = try Row.fetchOne(db, sql: "SELECT value FROM \(table) WHERE name = ?", arguments: [name])
+        guard let value = try Row.fetchOne(db, sql: "SELECT value FROM \(ours) WHERE name = ?", arguments: [name])
         else { return nil }
         guard let number = Int.fromDatabaseValue(value[0]), numbers.contains(number) else {
             throw StrongroomError(.database(.metadataDamaged))
@@ -96,7 +101,7 @@ enum Bookkeeping {
 
     static func set(_ name: String, to value: Int, _ db: Database) throws {
         try db.execute(
-            sql: "INSERT INTO \(table) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            sql: "INSERT INTO \(ours) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             arguments: [name, value])
     }
 }

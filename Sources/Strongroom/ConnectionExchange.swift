@@ -25,11 +25,13 @@ enum ConnectionExchange {
             _ = try db.checkpoint(.truncate)
             try willLeave()
             try Engine.keepWAL(false, db)
-            let mode = try String.fetchOne(db, sql: "PRAGMA journal_mode = DELETE")
-            guard mode == "delete" else { throw StrongroomError(.connectionsOpen) }
-            // A journal in a file would be taken for that of whatever stands at this path when the program ends.
-            guard try String.fetchOne(db, sql: "PRAGMA journal_mode = MEMORY") == "memory" else {
-                throw StrongroomError(.engineSettingRefused(.journalMode))
+            try ConnectionGuard.exchanging(db) {
+                let mode = try String.fetchOne(db, sql: "PRAGMA journal_mode = DELETE")
+                guard mode == "delete" else { throw StrongroomError(.connectionsOpen) }
+                // A journal in a file would be taken for that of whatever stands at this path when the program ends.
+                guard try String.fetchOne(db, sql: "PRAGMA journal_mode = MEMORY") == "memory" else {
+                    throw StrongroomError(.engineSettingRefused(.journalMode))
+                }
             }
         } catch let error as DatabaseError where error.resultCode == .SQLITE_BUSY || error.resultCode == .SQLITE_LOCKED
         {
@@ -58,6 +60,7 @@ enum ConnectionExchange {
         try file.replace(
             by: file.vfs, path: sqlite3_db_filename(connection, "main"),
             flags: SQLITE_OPEN_READWRITE | SQLITE_OPEN_MAIN_DB)
+        try ConnectionGuard.settled(db)
         try Engine.settle(db)
         try Engine.keepWAL(true, db)
         _ = try Bookkeeping.epoch(db)

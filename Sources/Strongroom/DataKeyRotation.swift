@@ -142,7 +142,7 @@ extension Store {
         if case .profile(let id) = scope, let profile = openProfile(id) {
             report = try RotationOfOpenProfile(profile, in: rotation, progress).run()
         } else {
-            report = try rotateClosed(DatabaseFiles(scope, in: directory), in: rotation, progress)
+            report = try rotateClosed(files(of: scope), in: rotation, progress)
         }
         logger.notice(
             "data_key_rotated", metadata: ["scope": "\(scope)", "generation": "\(report.generation)"])

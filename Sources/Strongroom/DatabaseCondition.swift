@@ -98,7 +98,7 @@ public enum DatabaseCondition: Sendable, Hashable, Encodable {
         case .plaintext:
             "somebody put an unencrypted file here: move it away and import it with 'strongroom profile import'"
         case .headerDamaged, .pagesDamaged, .truncated, .walDamaged:
-            "leave the file as it is, check the disk, and restore a snapshot: 'strongroom snapshot list' shows them"
+            "leave the file as it is and check the disk; 'strongroom repair --dry-run' shows what can be brought back, 'strongroom repair' does it"
         case .walMissing:
             "put the -wal file back if somebody moved it; otherwise 'strongroom repair --without-wal' goes on with what is there"
         case .walUnexpected:

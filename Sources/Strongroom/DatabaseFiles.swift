@@ -8,6 +8,8 @@ struct DatabaseFiles: Sendable {
     let scope: KeyScope
     let directory: FilePath
     let main: FilePath
+    /// What the database file is called.
+    var mainName: String { scope == .global ? "global.db" : "profile.db" }
     let lock: FilePath
 
     init(_ scope: KeyScope, in store: FilePath) {
@@ -25,6 +27,11 @@ struct DatabaseFiles: Sendable {
     }
 
     static func profilesDirectory(in store: FilePath) -> FilePath { store.appending("profiles") }
+
+    /// That its directories, as far as they are there, are no links, are ours and are closed to others.
+    func requireOwnDirectories() throws {
+        try StrictFiles.requireOwnDirectories([directory, backups, corrupted])
+    }
 
     /// Its snapshots.
     var backups: FilePath { directory.appending("backups") }
@@ -46,7 +53,7 @@ struct DatabaseFiles: Sendable {
     /// What SQLite rolls back when it opens the database, and asks no key for. Our databases are in WAL mode, and have none.
     var journal: FilePath { Self.sibling(of: main, suffix: "-journal") }
 
-    static func sibling(of path: FilePath, suffix: String) -> FilePath { FilePath(path.string + suffix) }
+    static func sibling(of path: FilePath, suffix: String) -> FilePath { path.withSuffix(suffix) }
 
     /// What SQLite reads beside a file, and takes for a part of it.
     private static let companions = ["-journal", "-wal", "-shm"]
@@ -82,7 +89,7 @@ struct DatabaseFiles: Sendable {
     func moveForeignJournal() throws -> Quarantine {
         let quarantine = Quarantine(.journal)
         let kept = try make(quarantine)
-        if let name = journal.lastComponent { try DurableFiles.rename(journal, to: kept.appending(name)) }
+        if let name = journal.name { try DurableFiles.rename(journal, to: kept.appending(name)) }
         try DurableFiles.syncDirectory(kept)
         try DurableFiles.syncDirectory(directory)
         return quarantine
@@ -98,5 +105,14 @@ struct DatabaseFiles: Sendable {
     /// What the WAL of a database is like that nobody has open.
     func unusedWALMark() throws -> WALMark {
         try StrictFiles.exists(wal) ? WALMark(ofUnused: DataFile(wal)) : .none
+    }
+}
+
+extension Store {
+    /// The files of a database, in directories of ours. One that is a link or open to others keeps no other database closed.
+    func files(of scope: KeyScope) throws -> DatabaseFiles {
+        let files = DatabaseFiles(scope, in: directory)
+        try files.requireOwnDirectories()
+        return files
     }
 }

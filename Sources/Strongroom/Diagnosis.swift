@@ -166,7 +166,7 @@ struct Diagnosis: Sendable {
     }
 
     /// The SQLite header, or nil where page 1 does not authenticate under this key.
-    private func firstPageHeader(_ file: DataFile, under key: DataKeyInfo) throws -> DatabaseHeader? {
+    func firstPageHeader(_ file: DataFile, under key: DataKeyInfo) throws -> DatabaseHeader? {
         let page = try file.bytes(at: 0, count: key.pageFormat.size)
         let pageKey = try keyring.dataKey(generation: key.generation, of: envelope).makePageKey()
         return try page.withUnsafeBytes { page in

@@ -35,6 +35,24 @@ public struct LibraryVersion: Sendable, Hashable, Comparable, Encodable, CustomS
     }
 }
 
+/// A day, such as `2026-09-10`.
+public struct CalendarDay: Sendable, Hashable, Encodable, CustomStringConvertible {
+    /// The three numbers.
+    public let year, month, day: Int
+
+    /// The day of the list of published flaws in docs/security/engine.md.
+    static let engineFlaws = CalendarDay(year: 2026, month: 9, day: 10)
+
+    /// `2026-09-10`.
+    public var description: String { "\(year)-\(month < 10 ? "0" : "")\(month)-\(day < 10 ? "0" : "")\(day)" }
+
+    /// Writes `2026-09-10`.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(description)
+    }
+}
+
 /// The stable code of an error.
 public struct ErrorCode: Sendable, Hashable, Encodable, CustomStringConvertible {
     /// Lower-case letters, digits and `_`.

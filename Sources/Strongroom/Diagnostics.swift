@@ -16,6 +16,8 @@ public struct Diagnostics: Sendable, Hashable, Encodable {
         /// Whether SQLite's fix for damage by two writers of a WAL (3.51.3) is in. Where it is not, Strongroom's rule
         /// of one process and one writing connection is what keeps the data safe.
         public let hasWALResetFix: Bool
+        /// The day up to which docs/security/engine.md says of every published flaw of the engine whether it can be reached here.
+        public let flawsKnownAt: CalendarDay
     }
 
     /// What SQLite's own check says.

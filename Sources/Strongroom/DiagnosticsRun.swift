@@ -35,12 +35,13 @@ extension Store {
         let versions = try Engine.versions()
         let sqlite = LibraryVersion(reading: versions.sqlite)
         let root = keyring.rootKeyInfos.first { $0.state == .active }
-        let registered = (try? profiles()).map { Set($0.map(\.id.description)) }
-        let directories = try? DurableFiles.names(in: DatabaseFiles.profilesDirectory(in: directory))
+        // Read without being opened: to open it is to recover it, where an app has asked for that.
+        let live = registryAtRest()
+        let registered = live.profiles.map { Set($0.map(\.id.description)) }
         return Diagnostics(
             engine: .init(
                 sqlcipherVersion: LibraryVersion(reading: versions.sqlcipher), sqliteVersion: sqlite,
-                hasWALResetFix: sqlite >= LibraryVersion(3, 51, 3)),
+                hasWALResetFix: sqlite >= LibraryVersion(3, 51, 3), flawsKnownAt: .engineFlaws),
             global: DiagnosisOfOne(self, .global, now).atRest(),
             profile: profile,
             posture: .init(
@@ -49,9 +50,23 @@ extension Store {
                 rootKeyAgeDays: root.map { Self.days(from: $0.created, to: now) } ?? 0,
                 unfinishedRotations: keyring.rotations.count, isMemoryLocked: MemoryLock.failure == nil,
                 profiles: registered?.count,
-                unregisteredProfiles: registered.flatMap { known in
-                    directories.map { $0.filter { !known.contains($0) }.count }
-                }, acceptedOlderStates: (try? olderStates()).map { $0.map(Diagnostics.AcceptedOlderState.init) }))
+                unregisteredProfiles: registered.flatMap(unregisteredProfiles),
+                acceptedOlderStates: live.olderStates.map { $0.map(Diagnostics.AcceptedOlderState.init) }))
+    }
+
+    /// How many directories of profiles are not registered, without those of shredded profiles, which stay on purpose.
+    private func unregisteredProfiles(_ registered: Set<String>) -> Int? {
+        let directories = try? DurableFiles.names(in: DatabaseFiles.profilesDirectory(in: directory))
+        return directories?.count { name in
+            guard let text = name.text, let id = ProfileID(text) else { return true }
+            return !registered.contains(text) && (try? keyring.envelope(for: .profile(id)).isShredded) != true
+        }
+    }
+
+    private func registryAtRest() -> LiveRegistry {
+        let lock = try? lockGlobal(files(of: .global))
+        defer { lock?.release() }
+        return liveRegistry()
     }
 }
 
@@ -119,6 +134,7 @@ private struct DiagnosisOfOne {
 
     func atRest() -> Diagnostics.DatabaseState {
         do {
+            try files.requireOwnDirectories()
             // Nobody else changes it while it is looked at. Where somebody has it open, less can be said.
             let lock = try? store.lock(files)
             defer { lock?.release() }

@@ -9,6 +9,7 @@ import KeyPolicy
 import Keyring
 import Secrets
 import Synchronization
+import SystemPackage
 
 /// A setting that every connection must have.
 public enum EngineSetting: String, Sendable {
@@ -23,47 +24,104 @@ public enum EngineSetting: String, Sendable {
     case cacheSize = "cache_size"
     case busyTimeout = "busy_timeout"
     case journalMode = "journal_mode"
+    /// What keeps the others as they are.
+    case authorizer
 }
 
 enum Engine {
     /// How long a connection waits for another one of this process, in milliseconds: what GRDB gives readers of a pool.
     static let busyTimeoutMilliseconds = 10_000
 
-    /// The configuration of a database under `key`.
+    /// The configuration of a database under `key`, which only we use.
     static func configuration(key: DataKey, policy: KeyPolicy, readonly: Bool = false) -> Configuration {
-        configuration(keys: ConnectionKey(key), policy: policy, readonly: readonly)
+        configuration(
+            keys: ConnectionKey(key), policy: policy, readonly: readonly, ConnectionProtection(isOwn: true))
     }
 
     /// The configuration of a database whose policy is not known.
     static func configuration(key: DataKey, cacheMebibytes: Int, readonly: Bool) -> Configuration {
-        configuration(keys: ConnectionKey(key), cacheMebibytes: cacheMebibytes, readonly: readonly)
+        configuration(
+            keys: ConnectionKey(key), cacheMebibytes: cacheMebibytes, readonly: readonly,
+            ConnectionProtection(isOwn: true))
     }
 
     /// The configuration of a database whose key may change while it is open: each new connection takes the one in force.
-    static func configuration(keys: ConnectionKey, policy: KeyPolicy, readonly: Bool = false) -> Configuration {
-        configuration(keys: keys, cacheMebibytes: policy.cacheMebibytes, readonly: readonly)
+    ///
+    /// - Parameters:
+    ///   - encoding: how a database that is still to be made stores text.
+    ///   - isOnlyConnection: whether there is no other one, of any process: then SQLite needs no shared memory, for which there is no
+    ///     room on a full disk (docs/decisions/0026-room.md).
+    static func configuration(
+        keys: ConnectionKey, policy: KeyPolicy, readonly: Bool = false, encoding: TextEncoding = .utf8,
+        isOnlyConnection: Bool = false, _ protection: ConnectionProtection
+    ) -> Configuration {
+        configuration(
+            keys: keys, cacheMebibytes: policy.cacheMebibytes, readonly: readonly, encoding: encoding,
+            isOnlyConnection: isOnlyConnection, protection)
     }
 
-    private static func configuration(keys: ConnectionKey, cacheMebibytes: Int, readonly: Bool) -> Configuration {
+    private static func configuration(
+        keys: ConnectionKey, cacheMebibytes: Int, readonly: Bool, encoding: TextEncoding = .utf8,
+        isOnlyConnection: Bool = false, _ protection: ConnectionProtection
+    ) -> Configuration {
         var configuration = Configuration()
         configuration.readonly = readonly
         configuration.foreignKeysEnabled = true
         configuration.busyMode = .timeout(Double(busyTimeoutMilliseconds) / 1000)
         let cacheKibibytes = cacheMebibytes * 1024
         configuration.prepareDatabase { db in
-            try prepare(db, key: keys.current, cacheKibibytes: cacheKibibytes)
+            try prepare(
+                db, key: keys.current, cacheKibibytes: cacheKibibytes, isOnlyConnection: isOnlyConnection)
+            if encoding != .utf8 { try db.execute(sql: encoding.pragma) }
+            try ConnectionGuard.install(on: db, protection)
         }
         return configuration
     }
 
-    private static func prepare(_ db: Database, key: DataKey, cacheKibibytes: Int) throws {
+    private static func prepare(
+        _ db: Database, key: DataKey, cacheKibibytes: Int, isOnlyConnection: Bool
+    ) throws {
         guard try EngineCheck.acceptedVersion(db) != nil else { throw StrongroomError(.engineIsNotSQLCipher) }
         // SQLCipher would write to standard error by itself; what is wrong is told by our own errors.
         try db.execute(sql: "PRAGMA cipher_log_level = NONE")
         try apply(key, to: db)
         guard try EngineCheck.isKeyed(db) else { throw StrongroomError(.engineIsNotSQLCipher) }
         try applyPageFormat(key.info.pageFormat, to: db)
+        // Before anything reads the database, which some of the settings do: by then SQLite has its shared memory.
+        if isOnlyConnection { try db.execute(sql: "PRAGMA locking_mode = EXCLUSIVE") }
         try applySettings(to: db, cacheKibibytes: cacheKibibytes)
+        if let connection = db.sqliteConnection { try SafeFunctions.register(on: connection) }
+    }
+
+    /// A connection past GRDB, whose authorizer is GRDB's own: for a schema that a file brought.
+    static func connect(_ path: FilePath, key: DataKey, readonly: Bool) throws -> RawConnection {
+        let connection = try RawConnection(
+            uri: RawConnection.uri(path, parameters: readonly ? "mode=ro" : "mode=rw"),
+            flags: readonly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE, place: path)
+        try RawSQL.execute("PRAGMA cipher_log_level = NONE", on: connection.handle)
+        let result = try key.secret.withSecret { secret in
+            let literal = try rawKeyLiteral(secret, salt: key.info.keyID.bytes)
+            return literal.withUnsafeBytes {
+                sqlite3_key_v2(connection.handle, "main", $0.baseAddress, Int32($0.count))
+            }
+        }
+        guard let result else { throw StrongroomError(.storeLocked) }
+        guard result == 0 else { throw StrongroomError(.engineSettingRefused(.key)) }
+        guard try !RawSQL.texts("PRAGMA cipher_settings", on: connection.handle).isEmpty else {
+            throw StrongroomError(.engineIsNotSQLCipher)
+        }
+        let format = key.info.pageFormat
+        let algorithm = format.authentication == .hmacSHA512 ? "HMAC_SHA512" : "HMAC_SHA256"
+        try RawSQL.execute(
+            """
+            PRAGMA cipher_page_size = \(format.size); PRAGMA cipher_hmac_algorithm = \(algorithm);
+            PRAGMA synchronous = 2; PRAGMA temp_store = 2; PRAGMA mmap_size = 0; PRAGMA trusted_schema = OFF;
+            """, on: connection.handle)
+        sqlite3_busy_timeout(connection.handle, CInt(busyTimeoutMilliseconds))
+        guard try RawSQL.texts("PRAGMA cipher_hmac_algorithm", on: connection.handle) == [[algorithm]],
+            try RawSQL.integer("PRAGMA temp_store", on: connection.handle) == 2
+        else { throw StrongroomError(.engineSettingRefused(.pageAuthentication)) }
+        return connection
     }
 
     /// Hands the key over as SQLCipher's raw form, `x'<64 hex of the key><32 hex of the salt>'`, which skips its own
@@ -137,6 +195,12 @@ enum Engine {
         }
         try db.execute(sql: "PRAGMA synchronous = 2")
         try require(.synchronous, toBe: 2, on: db)
+        try ConnectionGuard.begin(db)
+    }
+
+    /// Takes back what an app may have set for itself on its connection and what would keep our own last writes away.
+    static func letWrite(_ db: Database) throws {
+        try db.execute(sql: "PRAGMA query_only = 0; PRAGMA max_page_count = \(UInt32.max - 1)")
     }
 
     /// A number that is another one after each commit, of this connection or of any other (`SQLITE_FCNTL_DATA_VERSION`).

@@ -30,7 +30,7 @@ struct FilesUnderKeys {
         case .global:
             for name in try DurableFiles.names(in: files.directory)
             where name.hasPrefix("global.db") || name == "backups" || name == "corrupted" {
-                try look(at: files.directory.appending(name), kind(of: name, in: .other))
+                try look(at: files.directory.appending(name), name, kind(of: name, in: .other))
             }
         case .profile:
             guard try StrictFiles.exists(files.directory) else { return }
@@ -41,26 +41,25 @@ struct FilesUnderKeys {
     /// How many files are under a key.
     func count(under generation: Int) -> Int { found[generation]?.values.reduce(0, +) ?? 0 }
 
-    private func kind(of name: String, in parent: Kind) -> Kind {
+    private func kind(of name: FileName, in parent: Kind) -> Kind {
         if parent != .other { return parent }
         if name == "backups" { return .snapshot }
         if name == "corrupted" { return .quarantined }
-        return name.hasPrefix(files.main.lastComponent?.string ?? "") ? .database : .other
+        return name.hasPrefix(files.mainName) ? .database : .other
     }
 
     private mutating func look(in directory: FilePath, _ kind: Kind) throws {
         for name in try DurableFiles.names(in: directory) {
-            try look(at: directory.appending(name), self.kind(of: name, in: kind))
+            try look(at: directory.appending(name), name, self.kind(of: name, in: kind))
         }
     }
 
-    private mutating func look(at path: FilePath, _ kind: Kind) throws {
-        let name = path.lastComponent?.string ?? ""
+    private mutating func look(at path: FilePath, _ name: FileName, _ kind: Kind) throws {
         guard ![".json", ".lock", "-shm"].contains(where: name.hasSuffix) else { return }
         do {
             switch try StrictFiles.kind(of: path) {
             case .directory: try look(in: path, kind)
-            case .other: unreadable += 1
+            case .symbolicLink, .other: unreadable += 1
             case .regular:
                 let generation = try generation(of: DataFile(path), isWAL: name.hasSuffix("-wal"))
                 examined += 1

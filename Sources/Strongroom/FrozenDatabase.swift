@@ -73,7 +73,7 @@ extension Store {
     /// Every database at one moment. The locks of the closed ones are taken first; then no open one is written until all
     /// of them are pinned.
     func freezeAll(_ failed: inout [FailedDatabase]) throws -> [FrozenDatabase] {
-        let (global, profiles) = try freezeClosed(DatabaseFiles(.global, in: directory)) { db in
+        let (global, profiles) = try freezeClosed(files(of: .global)) { db in
             try ProfileRegistry.all(db)
         }
         var frozen = [global]
@@ -84,7 +84,7 @@ extension Store {
                 continue
             }
             do {
-                frozen.append(try freezeClosed(DatabaseFiles(.profile(info.id), in: directory)).frozen)
+                frozen.append(try freezeClosed(files(of: .profile(info.id))).frozen)
             } catch let error as any ReportableError {
                 failed.append(.init(scope: info.id.description, code: error.code))
             }
@@ -155,8 +155,10 @@ extension Store {
                 do {
                     return try open.writer.read { (try MigrationState($0), try read($0)) }
                 } catch {
+                    // A damaged page may be come upon only now.
+                    let told = open.explained(error, .query)
                     try? open.close(keepingLock: true)
-                    throw error
+                    throw told
                 }
             }
             try open.close(keepingLock: true)

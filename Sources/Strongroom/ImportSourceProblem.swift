@@ -1,7 +1,7 @@
 /// What is wrong with a file that was to be imported.
 public enum ImportSourceProblem: Sendable, Equatable, CaseIterable {
     case missing
-    /// Neither a SQLite file, nor one that SQLCipher 3 or 4 opens with a passphrase.
+    /// Neither a SQLite file, nor one that SQLCipher opens with a passphrase.
     case notADatabase
     /// It needs a passphrase, and the one that was given does not open it.
     case wrongPassphrase
@@ -10,12 +10,14 @@ public enum ImportSourceProblem: Sendable, Equatable, CaseIterable {
     case inUse
     /// It changed while it was being read.
     case changed
-    /// It has a WAL or a hot journal, so that a copy must be made, and there is no memory to make it in.
-    case noMemoryStaging
-    /// Something in its schema cannot be made here, such as an index with a collation that only its own app has.
+    /// Something in its schema cannot be made here; the error's `object` says what and why.
     case unsupported
     /// Something in its schema has, or mentions, a name that Strongroom keeps for itself.
     case reservedName
+    /// Nothing in it has a name that was to be left out.
+    case unknownSkip
+    /// It is of SQLCipher and begins with a header in plaintext, so that it names no salt.
+    case plaintextHeader
 
     var name: String {
         switch self {
@@ -25,9 +27,10 @@ public enum ImportSourceProblem: Sendable, Equatable, CaseIterable {
         case .damaged: "damaged"
         case .inUse: "in_use"
         case .changed: "changed"
-        case .noMemoryStaging: "no_memory_staging"
         case .unsupported: "unsupported"
         case .reservedName: "reserved_name"
+        case .unknownSkip: "skip_unknown"
+        case .plaintextHeader: "plaintext_header"
         }
     }
 
@@ -39,11 +42,11 @@ public enum ImportSourceProblem: Sendable, Equatable, CaseIterable {
         case .damaged: "the file to import is damaged"
         case .inUse: "another process has the file to import open"
         case .changed: "the file to import changed while it was read; the copy was discarded"
-        case .noMemoryStaging:
-            "the file to import has unfinished changes beside it, and there is no room in memory for a copy of it"
         case .unsupported: "the file to import has something in its schema that cannot be made here"
         case .reservedName:
             "a table, index, view or trigger of the file to import has or mentions a name of Strongroom's own (_strongroom)"
+        case .unknownSkip: "nothing in the file to import has a name that is to be left out"
+        case .plaintextHeader: "the file to import is encrypted behind a header in plaintext"
         }
     }
 
@@ -51,13 +54,14 @@ public enum ImportSourceProblem: Sendable, Equatable, CaseIterable {
         switch self {
         case .missing: "check the path"
         case .notADatabase: "check the path; for a file of SQLCipher give its passphrase with --source-passphrase-fd"
-        case .wrongPassphrase: "check the passphrase; if it is right, the file is damaged in its first page"
+        case .wrongPassphrase:
+            "check the passphrase; for other settings than the defaults give --cipher-version, --kdf-iter, --page-size or --hmac"
         case .damaged: "recover it first, for instance with 'sqlite3 FILE .recover', and import the result"
         case .inUse, .changed: "close the application that has it open, and import again"
-        case .noMemoryStaging:
-            "finish the changes with 'sqlite3 FILE \"PRAGMA wal_checkpoint(TRUNCATE)\"', or give room in /dev/shm"
-        case .reservedName: "rename or drop it in a copy of the file, and import that"
-        case .unsupported: "drop the index that uses a collation or function of its own app, and import again"
+        case .reservedName: "leave it out with --skip NAME, or rename or drop it in a copy of the file and import that"
+        case .unsupported: "leave it out with --skip NAME, or drop it in a copy of the file and import that"
+        case .unknownSkip: "check the names; 'sqlite3 FILE .schema' shows them"
+        case .plaintextHeader: "give its passphrase, and --plaintext-header-size 32 and --salt as its app keeps them"
         }
     }
 }

@@ -108,7 +108,7 @@ extension Store {
                 let envelope = try keyring.envelope(for: scope)
                 let files =
                     try countingFiles
-                    ? FilesUnderKeys(of: DatabaseFiles(scope, in: directory), envelope, candidates: []) : nil
+                    ? FilesUnderKeys(of: files(of: scope), envelope, candidates: []) : nil
                 dataKeys += envelope.dataKeys.map {
                     status(of: $0, scope: scope, files: files?.count(under: $0.generation), now: now)
                 }

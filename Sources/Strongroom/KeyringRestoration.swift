@@ -89,8 +89,10 @@ private struct KeyringRestoration {
     private let live: LiveRegistry
     private let seen: Int
     private let isProven: Bool
-    private let store: StoreFiles
+    private let store: RestoredStoreFiles
     private let adopted: [Envelope]
+    /// Envelopes that stay, and that their databases are ahead of.
+    private let behind: [Envelope]
     private let older: OlderState?
     private var epochsBroughtUpToDate: [String] = []
     private var failed: [FailedDatabase] = []
@@ -102,24 +104,27 @@ private struct KeyringRestoration {
         _ directory: FilePath, _ target: FilePath, _ backup: UnlockedKeyring, acceptingSequence: Int?,
         acceptingPolicy: String?, unlock: (FilePath) throws -> UnlockedKeyring
     ) throws {
-        try StoreFiles.requireSameKeyring(directory, backup)
+        try RestoredStoreFiles.requireSameKeyring(directory, backup)
         self.directory = directory
         self.target = target
         self.backup = backup
         acceptedSequence = acceptingSequence
-        let current = try Self.trusted(target, continuing: backup, acceptingBackup: acceptingSequence, unlock: unlock)
+        let (current, contradicts) = try Self.trusted(
+            target, continuing: backup, acceptingBackup: acceptingSequence, unlock: unlock)
         self.current = current
-        isReplaced = (current?.sequence ?? -1) < backup.sequence
+        isReplaced = current.map { backup.isNewer(than: $0) } ?? true
         let chosen = isReplaced ? backup : current ?? backup
-        store = try StoreFiles(directory, backup, current, acceptingPolicy: acceptingPolicy)
-        (adopted, failed) = try Self.envelopesToAdopt(from: backup, to: target, under: chosen)
+        store = try RestoredStoreFiles(directory, backup, current, acceptingPolicy: acceptingPolicy)
+        let choice = try EnvelopeChoice(directory, target, backup: backup, chosen: chosen)
+        (adopted, behind, failed) = (choice.adopted, choice.behind, choice.failed)
         live = Self.liveRegistry(directory, target, backup, current, adopted)
         let witnessed = max(
             try current?.witnessedSequence() ?? 0, try backup.witnessedSequence(in: target))
         seen = max(live.keyringSequence ?? 0, witnessed, current?.sequence ?? 0)
-        isProven = live.keyringSequence != nil || witnessed > 0
-        let revived = Self.revived(adopted, target, [current, backup].compactMap(\.self), live)
-        let isOlder = chosen.sequence < seen || !isProven || !revived.dataKeys.isEmpty
+        // An envelope is no witness where it does not know the key that the global database is under.
+        isProven = live.keyringSequence != nil || witnessed > 0 && choice.knowsGlobalKey
+        let revived = Self.revived(adopted + behind, target, [current, backup].compactMap(\.self), live)
+        let isOlder = chosen.sequence < seen || !isProven || !revived.dataKeys.isEmpty || contradicts
         let known = Set(isReplaced ? current?.unlockers.map(\.id) ?? [] : [])
         older =
             isOlder && !CustodyCheck.sequence.isSkipped
@@ -141,27 +146,29 @@ private struct KeyringRestoration {
 
     func requireAcceptance() throws {
         guard let older, acceptedSequence != older.sequence else { return }
-        throw KeyringError(
-            isProven
-                ? .sequenceLower(sequence: older.sequence, seen: max(seen, older.sequence))
-                : .sequenceUnproven(sequence: older.sequence), target)
+        let reason: KeyringError.Reason =
+            older.sequence < seen
+            ? .sequenceLower(sequence: older.sequence, seen: seen)
+            : isProven ? .destroyedKeysReturn(sequence: older.sequence) : .sequenceUnproven(sequence: older.sequence)
+        throw KeyringError(reason, target)
     }
 
     // MARK: What to believe
 
-    /// The keyring that is there; nil where there is none that can be used.
+    /// The keyring that is there; nil where there is none that can be used. And whether one opened that contradicts the backup.
     ///
-    /// - Throws: `KeyringError` with `.continuityBroken` where it opens, and nothing shows that it is the one of the backup gone on.
+    /// - Throws: `KeyringError` with `.continuityBroken` where it opens, and nothing shows that it is the one of the backup gone on, or
+    ///   where the two contradict each other.
     private static func trusted(
         _ target: FilePath, continuing backup: UnlockedKeyring, acceptingBackup sequence: Int?,
         unlock: (FilePath) throws -> UnlockedKeyring
-    ) throws -> UnlockedKeyring? {
+    ) throws -> (UnlockedKeyring?, contradicts: Bool) {
         let current: UnlockedKeyring
         do {
             current = try unlock(target)
         } catch let error as KeyringError {
             switch error.reason {
-            case .missing(.keyring), .damaged, .forged, .malformed, .costOutOfRange: return nil
+            case .missing(.keyring), .damaged, .forged, .malformed, .costOutOfRange: return (nil, false)
             // One that is whole and has another unlocker, or is of a newer version, is not to be replaced.
             default: throw error
             }
@@ -173,28 +180,16 @@ private struct KeyringRestoration {
         let isTrusted =
             try CustodyCheck.continuity.isSkipped || backup.isContinued(by: current)
             || current.isContinued(by: backup) || current.sharesDataKey(with: backup)
-        if isTrusted { return current }
+        let contradicts = !CustodyCheck.continuity.isSkipped && current.contradicts(backup)
+        if isTrusted, !contradicts { return (current, false) }
+        let isBackupAhead = backup.sequence > current.sequence
         current.lock()
         // The operator says by its sequence that the backup is what counts.
         guard sequence == backup.sequence else {
-            throw KeyringError(.continuityBroken, target.appending("keyring.json"))
+            let suspect = contradicts && isBackupAhead ? backup.directory : target
+            throw KeyringError(.continuityBroken, suspect.appending("keyring.json"))
         }
-        return nil
-    }
-
-    private static func envelopesToAdopt(
-        from backup: UnlockedKeyring, to target: FilePath, under chosen: UnlockedKeyring
-    ) throws -> ([Envelope], [FailedDatabase]) {
-        var adopted: [Envelope] = []
-        var failed: [FailedDatabase] = []
-        try backup.forEachScope { scopes in
-            for scope in scopes where (try? chosen.envelope(for: scope, in: target)) == nil {
-                do { adopted.append(try backup.envelope(for: scope)) } catch let error as any ReportableError {
-                    failed.append(.init(scope: scope.description, code: error.code))
-                }
-            }
-        }
-        return (adopted, failed)
+        return (nil, contradicts)
     }
 
     /// What the global database says, under whichever envelope opens it.
@@ -249,6 +244,10 @@ private struct KeyringRestoration {
         let rotation = try keyring.beginRotation()
         defer { rotation.release() }
         try adopt(into: keyring)
+        // What says that these are gone is not true any more.
+        for name in older?.dataKeys ?? [] {
+            try Store.setAside(RetirementCertificate.directory(in: target).appending("\(name).json"))
+        }
         try store.write(with: keyring)
     }
 
@@ -256,11 +255,10 @@ private struct KeyringRestoration {
     mutating func finish(in store: Store) throws {
         if older != nil { store.keyring.accept(witnessedSequence: seen) }
         try bringEpochsUpToDate(in: store)
-        try record(in: store)
-        // Only now: until it is written down, the keyring must be seen to be the older one.
-        guard older != nil else { return }
+        // Only then: until it is written down, the keyring must be seen to be the older one.
+        guard try record(in: store), older != nil else { return }
         try store.keyring.raiseSequence(above: seen)
-        if live.keyringSequence != nil { try store.noteKeyringSequence() }
+        try store.noteKeyringSequence()
     }
 
     private mutating func adopt(into keyring: UnlockedKeyring) throws {
@@ -268,10 +266,8 @@ private struct KeyringRestoration {
             do {
                 let path = target.appending("envelopes").appending("\(envelope.scope).json")
                 try Store.setAside(path)
-                // Whether it was closed properly is not known any more. With a WAL beside it, it was not.
-                let files = DatabaseFiles(envelope.scope, in: directory)
                 try keyring.adopt(
-                    envelope, from: backup, session: files.hasPendingWAL() ? .open : .closed,
+                    envelope, from: backup, session: session(of: envelope.scope),
                     sequenceAbove: live.envelopeSequences[envelope.scope] ?? 0)
             } catch let error as any ReportableError {
                 failed.append(.init(scope: envelope.scope.description, code: error.code))
@@ -279,11 +275,20 @@ private struct KeyringRestoration {
         }
     }
 
+    /// Whether a database was closed properly is not known any more. With a WAL beside it, it was not.
+    private func session(of scope: KeyScope) throws -> Session {
+        try DatabaseFiles(scope, in: directory).hasPendingWAL() ? .open : .closed
+    }
+
     private mutating func bringEpochsUpToDate(in store: Store) throws {
-        let replaced = Set(adopted.map(\.scope))
-        for scope in try store.snapshotScopes() where replaced.contains(scope) {
+        let changed = Set((adopted + behind).map(\.scope))
+        let stayed = Set(behind.map(\.scope))
+        for scope in try store.snapshotScopes() where changed.contains(scope) {
             do {
-                let envelope = try store.keyring.envelope(for: scope)
+                var envelope = try store.keyring.envelope(for: scope)
+                if stayed.contains(scope) {
+                    envelope = try store.keyring.note(session: session(of: scope), in: envelope)
+                }
                 let ofSnapshots = try store.snapshotDirectory(of: scope).list().snapshots.map(\.epoch).max() ?? 0
                 let epoch = max(try store.epochOnDisk(of: envelope) ?? 0, ofSnapshots)
                 guard epoch > envelope.epoch else { continue }
@@ -296,89 +301,26 @@ private struct KeyringRestoration {
     }
 
     /// Writes down what was accepted. Where the global database cannot be opened, its restore is what comes next, and asks again.
-    private func record(in store: Store) throws {
-        guard live.keyringSequence != nil else { return }
+    ///
+    /// - Returns: whether it was written.
+    private func record(in store: Store) throws -> Bool {
+        guard live.keyringSequence != nil else { return false }
         do {
             try store.writeGlobal { db in
                 try store.raiseKeyringSequence(db)
                 if let older { try ProfileRegistry.add(older, db) }
             }
+            return true
         } catch let error as any ReportableError {
             store.logger.warning("older_state_not_recorded", metadata: ["code": "\(error.code)"])
+            return false
         }
-    }
-}
-
-/// The store's own file and its policy: which of those on disk and in the backup are in force.
-private struct StoreFiles {
-    private let directory: FilePath
-    private let document: StoreDocument
-    /// Whether the store's own file came from the backup.
-    let isFromBackup: Bool
-    /// The policy, where it is to come from the backup.
-    let policyFromBackup: [UInt8]?
-
-    init(
-        _ directory: FilePath, _ backup: UnlockedKeyring, _ current: UnlockedKeyring?, acceptingPolicy accepted: String?
-    ) throws {
-        self.directory = directory
-        let path = Store.documentPath(in: directory)
-        func verified(_ keyring: UnlockedKeyring?, _ path: FilePath) -> StoreDocument? {
-            keyring.flatMap { try? $0.read(StoreDocument.self, from: path) }
-        }
-        let claimed = try? StoreDocument(unverifiedFrom: path)
-        let copy = verified(backup, backup.directory.appending("store.json"))
-        let onDisk =
-            verified(current, path) ?? verified(backup, path) ?? (CustodyCheck.storeVerified.isSkipped ? claimed : nil)
-        let policyPath = Store.policyPath(in: directory)
-        let policy = try? StrictFiles.read(policyPath, limit: KeyPolicy.maximumFileBytes)
-        let digest = try policy.map { try KeyPolicy.digest(of: $0) }
-        if let found = onDisk ?? copy {
-            document = found
-            isFromBackup = onDisk == nil
-        } else if let claimed, let accepted, accepted == digest, accepted == claimed.policy.digest {
-            document = claimed
-            isFromBackup = false
-        } else {
-            throw KeyringError(claimed == nil ? .missing(.store) : .storeUnverifiable, path)
-        }
-        guard digest != document.policy.digest else {
-            policyFromBackup = nil
-            return
-        }
-        let kept = try? StrictFiles.read(
-            backup.directory.appending("policy.yaml"), limit: KeyPolicy.maximumFileBytes)
-        guard let kept, try KeyPolicy.digest(of: kept) == document.policy.digest else {
-            throw StrongroomError(.policyChanged, policyPath)
-        }
-        policyFromBackup = kept
-    }
-
-    /// That the backup is of this store, as far as the store's own file tells.
-    static func requireSameKeyring(_ directory: FilePath, _ backup: UnlockedKeyring) throws {
-        let claimed = try? StoreDocument(unverifiedFrom: Store.documentPath(in: directory))
-        guard claimed?.keyringId ?? backup.id == backup.id else {
-            throw KeyringError(.belongsToAnotherKeyring(.backup), backup.directory)
-        }
-    }
-
-    /// Puts them in their places, signed under the active root key.
-    func write(with keyring: UnlockedKeyring) throws {
-        let policyPath = Store.policyPath(in: directory)
-        if let policyFromBackup {
-            try Store.setAside(policyPath)
-            try DurableFiles.replace(policyPath, with: policyFromBackup)
-        }
-        let path = Store.documentPath(in: directory)
-        if let found = try? keyring.read(StoreDocument.self, from: path), found == document { return }
-        try Store.setAside(path)
-        try keyring.write(document, to: path)
     }
 }
 
 extension Store {
     /// Gives a file another name, which says when, so that it is kept.
-    fileprivate static func setAside(_ path: FilePath) throws {
+    static func setAside(_ path: FilePath) throws {
         guard try StrictFiles.exists(path) else { return }
         try DurableFiles.rename(path, to: FilePath("\(path).\(Timestamp.text(Date())).replaced"))
         try DurableFiles.syncDirectory(DurableFiles.parent(of: path))

@@ -48,7 +48,9 @@ extension ProfileRegistry {
 
     /// The same of a database that is read past GRDB.
     static func allOlderStates(_ connection: OpaquePointer) throws -> [OlderState] {
-        try RawSQL.texts("SELECT record FROM \(olderStates) ORDER BY number", on: connection).compactMap { row in
+        let tables = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = '\(olderStates)'"
+        guard try RawSQL.integer(tables, on: connection) != 0 else { return [] }
+        return try RawSQL.texts("SELECT record FROM \(olderStates) ORDER BY number", on: connection).compactMap { row in
             row[0].flatMap { try? JSONDecoder().decode(OlderState.self, from: Data($0.utf8)) }
         }
     }
@@ -163,12 +165,20 @@ extension Store {
             accepted, newestSequenceSeen: max(accepted.newestSequenceSeen, found.state.newestSequenceSeen))
     }
 
+    private func hasKnownGlobalKey() throws -> Bool {
+        // One that is not to be read is a witness against this keyring.
+        guard let envelope = try? keyring.envelope(for: .global) else { return true }
+        return try Diagnosis(files: DatabaseFiles(.global, in: directory), envelope: envelope, keyring: keyring)
+            .hasKnownKey()
+    }
+
     /// What would be accepted; nil where the keyring is no older than anything says.
     private func olderKeyring(stored: Int?) throws -> (state: OlderState, error: KeyringError)? {
         let live = stored ?? liveRegistry().keyringSequence
         let seen = max(live ?? 0, try keyring.witnessedSequence())
-        // The global database's envelope is written whenever the sequence in there is.
-        let isProven = live != nil || keyring.witnessedSequence(of: .global) != nil
+        // The global database's envelope is written whenever the sequence in there is. It is no witness where it does not know the key
+        // that the database is under.
+        let isProven = try live != nil || keyring.witnessedSequence(of: .global) != nil && hasKnownGlobalKey()
         let sequence = keyring.sequence
         if isProven, sequence >= seen || CustodyCheck.sequence.isSkipped { return nil }
         let state = OlderState(

@@ -16,6 +16,7 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
     private let lock: FileLock
     private let keys: ConnectionKey
     private let policy: KeyPolicy
+    private let protection: ConnectionProtection
     private let envelope: Mutex<Envelope>
     /// What SQLite counts commits by, when it was opened: GRDB commits something empty when it opens a pool, which is no change of
     /// anybody's. Nil where the last close was not clean, so that there may be changes from before.
@@ -39,15 +40,23 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
     /// - Parameters:
     ///   - isNew: whether the file is to be made; otherwise a missing file is damage, not a new database.
     ///   - isWritten: whether it is going to be written to. Where it may turn out later, ``beginSession()`` comes before the first write.
+    ///   - encoding: how a new database stores text.
+    ///   - allowsPlaintextAttach: whether the app may attach a database file without a key.
+    ///   - isOnlyConnection: whether there will be no other one, and no snapshot while it is open.
     ///   - makeWriter: opens GRDB's queue or pool.
     init(
         _ files: DatabaseFiles, lock: FileLock, keyring: UnlockedKeyring, policy: KeyPolicy, isNew: Bool = false,
-        isWritten: Bool = true, makeWriter: (String, Configuration) throws -> Writer
+        isWritten: Bool = true, encoding: TextEncoding = .utf8, allowsPlaintextAttach: Bool = false,
+        isOnlyConnection: Bool = false,
+        makeWriter: (String, Configuration) throws -> Writer
     ) throws {
         self.files = files
         self.lock = lock
         self.keyring = keyring
         self.policy = policy
+        // What is new belongs to us until it is closed.
+        protection = ConnectionProtection(
+            allowsPlaintextAttach: allowsPlaintextAttach, isOwn: isNew, refusals: RefusalLog())
         var envelope = try files.finishRestore(keyring.envelope(for: files.scope), keyring)
         let diagnosis = Diagnosis(files: files, envelope: envelope, keyring: keyring)
         if !isNew {
@@ -76,7 +85,11 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
                 try diagnosis.removeUnfinishedJournal()
                 envelope = try files.beginSession(envelope, keyring)
             }
-            writer = try makeWriter(files.main.string, Engine.configuration(keys: keys, policy: policy))
+            writer = try makeWriter(
+                files.main.string,
+                Engine.configuration(
+                    keys: keys, policy: policy, encoding: encoding, isOnlyConnection: isOnlyConnection, protection
+                ))
         } catch {
             key.secret.wipe()
             if envelope.session == .open { files.settleSession(envelope, wasOpen: wasOpen, keyring) }
@@ -144,6 +157,7 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
             // Everything acknowledged is in the file already, which the next one to open brings up to date.
             guard exchange != .incomplete else { return }
             let epoch = try writer.writeWithoutTransaction { db in
+                try Engine.letWrite(db)
                 let isChanged = try exchange == .done || Engine.dataVersion(db) != versionWhenOpened
                 let epoch = isChanged ? envelope.epoch + 1 : envelope.epoch
                 if isChanged { try Bookkeeping.setEpochSurely(epoch, db) }
@@ -192,7 +206,13 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
     /// A second connection, which only reads.
     func makeReader() throws -> DatabaseQueue {
         try DatabaseQueue(
-            path: files.main.string, configuration: Engine.configuration(keys: keys, policy: policy, readonly: true))
+            path: files.main.string,
+            configuration: Engine.configuration(keys: keys, policy: policy, readonly: true, protection))
+    }
+
+    /// A connection past GRDB, for a schema that a file brought.
+    func connect(readonly: Bool) throws -> RawConnection {
+        try Engine.connect(files.main, key: keys.current, readonly: readonly)
     }
 
     // MARK: Another key
@@ -288,9 +308,46 @@ final class OpenDatabase<Writer: DatabaseWriter>: Sendable {
 
     /// What an error that came up while the database was open is.
     func explained(_ error: any Error, _ stage: StrongroomError.SQLStage) -> any Error {
+        if let known = known(error) { return known }
         do {
             return try Self.explain(error, stage, diagnosis(), files)
         } catch { return error }
+    }
+
+    /// What an error of SQL means that is not about the SQL: damage, or something that is protected. Nil for all others.
+    func known(_ error: any Error) -> StrongroomError? {
+        if let error = error as? DatabaseError, Self.isRefusal(error) {
+            let setting = error.message.flatMap { ProtectedSetting(message: $0) } ?? protection.refusals?.last
+            return setting.map { StrongroomError(.settingProtected($0)) }
+        }
+        guard Self.mayBeDamage(error), let condition = try? diagnosis().ofAllPages(), condition != .healthy else {
+            return nil
+        }
+        return StrongroomError(.database(condition), files.main)
+    }
+
+    /// Of a function that is refused, and of what a function was refused in turn (`sqlcipher_export`), SQLite says that there is a mistake.
+    private static func isRefusal(_ error: DatabaseError) -> Bool {
+        let ofFunction = "not authorized to use function: \(ProtectedSetting.loadExtension.name)"
+        return error.resultCode == .SQLITE_AUTH
+            || error.resultCode == .SQLITE_ERROR && ["not authorized", ofFunction].contains(error.message)
+    }
+
+    /// Of a page that does not authenticate SQLCipher only says that there was an error, in SQLite's text for just that, and then that
+    /// the connection has no memory for pages; of a file that ends too early, that it cannot be read.
+    private static func mayBeDamage(_ error: any Error) -> Bool {
+        var code = (error as? DatabaseError)?.resultCode
+        var message = (error as? DatabaseError)?.message
+        // What was asked past GRDB, which has no text.
+        if case .sqlite(let raw, _) = (error as? StrongroomError)?.reason {
+            code = ResultCode(rawValue: raw & 0xff)
+            message = nil
+        }
+        return switch code {
+        case .SQLITE_CORRUPT, .SQLITE_NOTADB, .SQLITE_NOMEM, .SQLITE_IOERR: true
+        case .SQLITE_ERROR: message ?? "SQL logic error" == "SQL logic error"
+        default: false
+        }
     }
 }
 

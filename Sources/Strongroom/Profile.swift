@@ -31,6 +31,10 @@ public final class Profile: Sendable {
         store.noteOpen(self)
     }
 
+    /// What an error means that ``database`` threw: a `StrongroomError` where SQL asked for something that is protected, or where the
+    /// database turns out to be damaged, which all its pages are looked at for. Any other error is handed back as it is.
+    public func explained(_ error: any Error) -> any Error { open.known(error) ?? error }
+
     /// Writes back what is pending, closes the database, wipes its key and lets other processes have the profile.
     /// Does nothing the second time.
     ///
@@ -83,13 +87,24 @@ extension Store {
     func makeProfile<Filling>(
         named name: String, fill: (OpenDatabase<DatabaseQueue>) throws -> Filling
     ) throws -> (info: ProfileInfo, filling: Filling) {
+        try makeProfile(named: name, source: { _ in }, encoding: { .utf8 }, fill: { open, _ in try fill(open) })
+    }
+
+    /// The same of a source that is opened first, because it says how the database stores text.
+    func makeProfile<Source, Filling>(
+        named name: String, source: (DatabaseFiles) throws -> Source, encoding: (Source) throws -> TextEncoding,
+        fill: (OpenDatabase<DatabaseQueue>, Source) throws -> Filling
+    ) throws -> (info: ProfileInfo, filling: Filling) {
         try addProfile(named: name, pageFormat: policy.pageFormat) { files, lock in
-            let open = try OpenDatabase(files, lock: lock, keyring: keyring, policy: policy, isNew: true) {
+            let source = try source(files)
+            let open = try OpenDatabase(
+                files, lock: lock, keyring: keyring, policy: policy, isNew: true, encoding: encoding(source)
+            ) {
                 try DatabaseQueue(path: $0, configuration: $1)
             }
             let filling: Filling
             do {
-                filling = try StrongroomError.wrapping(.copy, files.main) { try fill(open) }
+                filling = try StrongroomError.wrapping(.copy, files.main) { try fill(open, source) }
             } catch {
                 try? open.close()
                 throw error
@@ -111,7 +126,7 @@ extension Store {
         let id = try ProfileID.random()
         let created = Date(timeIntervalSince1970: Date().timeIntervalSince1970.rounded(.down))
         let info = ProfileInfo(id: id, name: name.description, created: created)
-        let files = DatabaseFiles(.profile(id), in: directory)
+        let files = try files(of: .profile(id))
         do {
             // The key is durable before anything is under it.
             try keyring.createEnvelope(for: files.scope, pageFormat: pageFormat)
@@ -150,7 +165,7 @@ extension Store {
     /// - Throws: as ``openProfile(_:)-(String)``.
     public func openProfile(_ info: ProfileInfo) throws -> Profile {
         try requireUnlocked()
-        let files = DatabaseFiles(.profile(info.id), in: directory)
+        let files = try files(of: .profile(info.id))
         let lock = try lockProfile(files)
         do {
             let (open, event) = try openRecovering(files, lock: lock) {

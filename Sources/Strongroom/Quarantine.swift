@@ -48,7 +48,9 @@ extension DatabaseFiles {
     /// What stands in `corrupted/`, oldest first.
     func quarantines() throws -> [Quarantine] {
         guard try StrictFiles.exists(corrupted) else { return [] }
-        return try DurableFiles.names(in: corrupted).compactMap { Quarantine($0) }.sorted { $0.date < $1.date }
+        return try DurableFiles.names(in: corrupted).compactMap { $0.text.flatMap(Quarantine.init) }.sorted {
+            $0.date < $1.date
+        }
     }
 
     /// Makes the directory.

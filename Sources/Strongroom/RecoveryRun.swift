@@ -14,7 +14,9 @@ extension Store {
         _ files: DatabaseFiles, lock: FileLock, makeWriter: (String, Configuration) throws -> Writer
     ) throws -> (open: OpenDatabase<Writer>, event: RecoveryEvent?) {
         func open() throws -> OpenDatabase<Writer> {
-            try OpenDatabase(files, lock: lock, keyring: keyring, policy: policy, makeWriter: makeWriter)
+            try OpenDatabase(
+                files, lock: lock, keyring: keyring, policy: policy, allowsPlaintextAttach: allowsPlaintextAttach,
+                makeWriter: makeWriter)
         }
         do {
             return (try open(), nil)

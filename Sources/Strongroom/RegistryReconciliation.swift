@@ -16,13 +16,14 @@ struct RegistryReconciliation: Sendable {
 
 /// What the registry that is in force says, as far as it can be read.
 struct LiveRegistry {
-    var profiles: [ProfileInfo] = []
+    /// Nil where they cannot be read.
+    var profiles: [ProfileInfo]?
     /// The highest sequence of the keyring that it has seen.
     var keyringSequence: Int?
     /// The lowest sequence that each envelope may have.
     var envelopeSequences: [KeyScope: Int] = [:]
-    /// Older keyrings that were accepted.
-    var olderStates: [OlderState] = []
+    /// Older keyrings that were accepted; nil where that cannot be read.
+    var olderStates: [OlderState]?
 
     init() {}
 
@@ -32,10 +33,10 @@ struct LiveRegistry {
         guard let sealed = try? diagnosis.readOnly() else { return }
         // Each for itself: what of it can be read is as good as before.
         let handle = sealed.connection.handle
-        profiles = (try? ProfileRegistry.all(handle)) ?? []
+        profiles = try? ProfileRegistry.all(handle)
         keyringSequence = try? ProfileRegistry.keyringSequence(handle)
         envelopeSequences = (try? ProfileRegistry.envelopeSequences(handle)) ?? [:]
-        olderStates = (try? ProfileRegistry.allOlderStates(handle)) ?? []
+        olderStates = try? ProfileRegistry.allOlderStates(handle)
     }
 }
 
@@ -55,10 +56,13 @@ extension Store {
     ) throws -> RegistryReconciliation {
         try raiseKeyringSequence(db)
         for (scope, sequence) in live.envelopeSequences { try ProfileRegistry.note(sequence: sequence, of: scope, db) }
-        for state in live.olderStates { try ProfileRegistry.add(state, db) }
+        try noteCertifiedKeys(db)
+        for state in live.olderStates ?? [] { try ProfileRegistry.add(state, db) }
         if let older { try ProfileRegistry.add(older, db) }
-        let known = live.profiles
+        let known = live.profiles ?? []
         var result = RegistryReconciliation()
+        let sequences = try ProfileRegistry.envelopeSequences(db)
+        for (scope, sequence) in sequences { keyring.require(sequence: sequence, of: scope) }
         let onDisk = Set(
             try DurableFiles.names(in: DatabaseFiles.profilesDirectory(in: directory)).compactMap { ProfileID($0) })
         for id in onDisk.sorted(by: { "\($0)" < "\($1)" }) {
@@ -81,7 +85,35 @@ extension Store {
     }
 
     private func isShredded(_ id: ProfileID) -> Bool {
-        (try? keyring.envelope(for: .profile(id)))?.isShredded ?? false
+        do { return try keyring.envelope(for: .profile(id)).isShredded } catch let error as KeyringError {
+            guard error.reason == .rolledBack(.envelope) else { return false }
+        } catch { return false }
+        // The envelope is from before: a certificate has the last word.
+        return hasShreddingCertificate(id)
+    }
+
+    private func hasShreddingCertificate(_ id: ProfileID) -> Bool {
+        var isShredded = false
+        try? RetirementCertificate.forEach(in: keyring.directory) { path in
+            guard path.name?.hasPrefix("\(id)-") ?? false else { return }
+            let certificate = try? keyring.read(RetirementCertificate.self, from: path)
+            if certificate?.scope == "\(id)", certificate?.outcome == .shredded { isShredded = true }
+        }
+        return isShredded
+    }
+
+    /// A certificate is a witness too, where the registry of before cannot be read: an envelope that has a key still which was destroyed is
+    /// an older one.
+    private func noteCertifiedKeys(_ db: Database) throws {
+        try RetirementCertificate.forEach(in: keyring.directory) { path in
+            guard let certificate = try? keyring.read(RetirementCertificate.self, from: path),
+                certificate.outcome != .unused, let scope = KeyScope(certificate.scope),
+                let envelope = try? keyring.envelope(for: scope),
+                let key = envelope.dataKeys.first(where: { $0.generation == certificate.generation }),
+                key.state != .destroyed, key.keyID.description == certificate.keyId
+            else { return }
+            try ProfileRegistry.note(sequence: envelope.sequence + 1, of: scope, db)
+        }
     }
 
     /// A name may have gone to another profile meanwhile.

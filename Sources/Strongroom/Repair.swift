@@ -107,7 +107,7 @@ extension Store {
     ) throws -> Result {
         let rotation = try holdRotation()
         defer { rotation.release() }
-        let files = DatabaseFiles(scope, in: directory)
+        let files = try files(of: scope)
         let lock = try lock(files)
         defer { lock.release() }
         var envelope = try keyring.envelope(for: scope)

@@ -90,7 +90,7 @@ extension Store {
         let start = ContinuousClock.now
         let rotation = try holdRotation()
         defer { rotation.release() }
-        let files = DatabaseFiles(try scope(of: snapshot), in: directory)
+        let files = try files(of: scope(of: snapshot))
         // The database may be gone with its directory.
         try DurableFiles.createDirectory(files.directory, allowExisting: true)
         let lock = try self.lock(files)
@@ -115,6 +115,7 @@ extension Store {
         guard let active = envelope.activeDataKey else {
             throw StrongroomError(.database(envelope.withoutKey), files.main)
         }
+        try Diagnosis(files: files, envelope: envelope, keyring: keyring).requireEpochOfDatabase()
         let key = try keyring.dataKey(generation: active.generation, of: envelope)
         defer { key.secret.wipe() }
 

@@ -171,7 +171,7 @@ extension DatabaseFiles {
 
     /// A name for a file in the quarantine that no other file has; nil where the file is there already.
     private func free(_ path: FilePath, in quarantine: FilePath) throws -> FilePath? {
-        guard let name = path.lastComponent?.string else { return nil }
+        guard let name = path.name?.text else { return nil }
         for number in 1...Int.max {
             let kept = quarantine.appending(number == 1 ? name : "\(name).\(number)")
             if try !StrictFiles.exists(kept) { return kept }

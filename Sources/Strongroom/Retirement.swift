@@ -98,9 +98,10 @@ extension Store {
         let old = envelope.dataKeys.filter { $0.state == .decryptOnly }
         let uncertified = try envelope.isShredded ? [] : envelope.dataKeys.filter { try !hasCertificate($0, scope) }
         guard !old.isEmpty || !uncertified.isEmpty else { return [] }
+        try requireCurrent(envelope)
         let candidates = try old.map { try keyring.dataKey(generation: $0.generation, of: envelope) }
         defer { for key in candidates { key.secret.wipe() } }
-        let files = try FilesUnderKeys(of: DatabaseFiles(scope, in: directory), envelope, candidates: candidates)
+        let files = try FilesUnderKeys(of: files(of: scope), envelope, candidates: candidates)
         var keys: [RetirementReport.Key] = []
         for key in old {
             let days = Self.days(from: envelope.dateOfRetirement(key), to: now)

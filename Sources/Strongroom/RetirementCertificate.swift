@@ -49,7 +49,7 @@ extension RetirementCertificate: AuthenticatedDocument {
     package static var file: KeyringError.File { .certificate }
     package static var maximumBytes: Int { 16 << 10 }
 
-    static func directory(in keyring: FilePath) -> FilePath { keyring.appending("certificates") }
+    static func directory(in keyring: FilePath) -> FilePath { LockedKeyring.certificatesPath(in: keyring) }
 
     func path(in keyring: FilePath) -> FilePath {
         Self.directory(in: keyring).appending("\(scope)-\(generation).json")
@@ -74,7 +74,7 @@ extension Store {
     /// Reads a certificate and shows that it was written by somebody who holds the root key.
     ///
     /// - Throws: `KeyringError`, such as `certificate_forged`; `certificate_malformed` where it says that a key is gone which is
-    ///   there.
+    ///   there; what is wrong with the database's envelope, where that cannot be asked.
     public func certificate(at path: FilePath) throws -> RetirementCertificate {
         try requireUnlocked()
         let certificate = try keyring.read(RetirementCertificate.self, from: path)
@@ -86,8 +86,9 @@ extension Store {
             let key = try keyring.envelope(for: scope).dataKeys.first { $0.generation == certificate.generation }
             isGone = key.map { $0.state == .destroyed } ?? true
         } catch let error as KeyringError {
-            // Where there is no envelope any more there is no key in it.
-            isGone = error.reason != .rolledBack(.envelope)
+            // Where there is no envelope any more there is no key in it. One that is not to be believed says nothing.
+            guard error.reason == .missing(.envelope) else { throw error }
+            isGone = true
         }
         guard certificate.outcome == .unused || isGone else { throw KeyringError(.malformed(.certificate), path) }
         return certificate

@@ -56,13 +56,16 @@ extension Store {
             let before = self.keyring.rootKeyInfos
             var envelopes = 0
             for failure in try self.keyring.rewrapEnvelopes(
-                skipping: Set(unsettled.keys),
+                skipping: Set(unsettled.keys), requireCurrent: self.requireCurrent,
                 progress: { done in
                     envelopes = done.total
                     progress(RootKeyRotationProgress(envelopes: done.done, totalEnvelopes: done.total))
                 })
             {
                 failed.append(.init(scope: failure.scope.description, code: failure.code))
+            }
+            for scope in try self.scopesWithoutEnvelope() {
+                failed.append(.init(scope: scope.description, code: KeyringError(.missing(.envelope)).code))
             }
             failed += try self.renewDocuments()
             let isComplete = try failed.isEmpty && self.keyring.envelopesUnderOlderRootKeys() == 0
@@ -76,6 +79,13 @@ extension Store {
                     .map(\.0.version),
                 failed: failed, milliseconds: Int((ContinuousClock.now - start) / .milliseconds(1)))
         }
+    }
+
+    /// Databases that are registered or on disk, and whose envelope is in neither place nor form: should it turn up again, it takes the
+    /// older root key to read it.
+    private func scopesWithoutEnvelope() throws -> [KeyScope] {
+        let known = try Set(snapshotScopes() + profiles().map { .profile($0.id) })
+        return try known.filter { try !keyring.hasEnvelope(of: $0) }.sorted { $0.description < $1.description }
     }
 
     /// Puts what is not an envelope under the active root key: the store's own file and certificates.
@@ -106,7 +116,7 @@ extension Store {
 
     /// Finishes a restore that was decided and not finished. The database's lock is taken, because another process may be doing it.
     func finishRestore(of scope: KeyScope) throws {
-        let files = DatabaseFiles(scope, in: directory)
+        let files = try files(of: scope)
         guard try StrictFiles.exists(files.restoreJournal) else { return }
         let lock = try self.lock(files)
         defer { lock.release() }

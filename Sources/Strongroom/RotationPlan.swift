@@ -52,6 +52,7 @@ extension Store {
             let files = DatabaseFiles(scope, in: directory)
             let bytes = try? DataFile(files.main).length()
             do {
+                try files.requireOwnDirectories()
                 let envelope = try keyring.envelope(for: scope)
                 let condition = try Diagnosis(files: files, envelope: envelope, keyring: keyring).ofFirstPage()
                 // An application that has it open would keep it from being rotated by this process.

@@ -6,6 +6,7 @@ import GRDB
 import Keyring
 import PageCipher
 import Snapshots
+import SystemPackage
 
 /// What could be read of a damaged database.
 public struct Salvage: Sendable, Hashable, Encodable {
@@ -30,16 +31,17 @@ extension Store {
         do {
             try DatabaseFiles.removeCompanions(of: path)
             try DurableFiles.createEmpty(path)
+            let encoding = (try? TextEncoding(of: damaged.connection.handle)) ?? .utf8
             let queue = try DatabaseQueue(
-                path: path.string, configuration: Engine.configuration(key: key, policy: policy))
-            let found = try queue.writeWithoutTransaction { db in
+                path: path.string,
+                configuration: Engine.configuration(
+                    keys: ConnectionKey(key), policy: policy, encoding: encoding, ConnectionProtection(isOwn: true)))
+            try queue.writeWithoutTransaction { db in
                 try Engine.settle(db)
                 try Bookkeeping.create(db)
-                guard let target = db.sqliteConnection else { throw StrongroomError(.storeLocked) }
-                let found = try SalvageCopy(source: damaged.connection.handle, target: target).run()
-                _ = try db.checkpoint(.truncate)
-                return found
             }
+            let found = try salvageRows(of: damaged, to: path, key)
+            _ = try queue.writeWithoutTransaction { try $0.checkpoint(.truncate) }
             try queue.close()
             try DurableFiles.syncFile(path)
             try DurableFiles.syncDirectory(DurableFiles.parent(of: path))
@@ -49,6 +51,12 @@ extension Store {
             try? DurableFiles.remove(path)
             throw error
         }
+    }
+
+    /// Through a connection of its own: GRDB's is not made for schemas from outside, and a profile's may be one.
+    private func salvageRows(of damaged: SealedDatabase, to path: FilePath, _ key: DataKey) throws -> Salvage? {
+        let target = try Engine.connect(path, key: key, readonly: false)
+        return try SalvageCopy(source: damaged.connection.handle, target: target.handle).run()
     }
 }
 
@@ -61,25 +69,27 @@ private struct SalvageCopy {
     private static let mostAttempts = 10_000
 
     func run() throws -> Salvage? {
-        let tables = try CopiedTable.all(of: source).filter { !$0.name.hasPrefix("sqlite_") }
+        let tables = try SourceSchema(of: source, isOurs: true, leavingOut: true)
+        let lost = tables.skipped.count { $0.kind == .table }
         try RawSQL.execute(
             "PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; BEGIN IMMEDIATE", on: target)
         var rows = 0
-        var incomplete = 0
-        for table in tables {
+        var incomplete = lost
+        for row in tables.tables {
             var isWhole = false
             do {
-                try RawSQL.execute(table.definition(in: source), on: target)
+                let table = try CopiedTable(named: row.name, on: source)
+                try CreationGuard(row).make(on: target)
                 isWhole = try copy(table)
                 rows += Int(
-                    try RawSQL.integer("SELECT count(*) FROM \(RawSQL.quoted(table.name))", on: target) ?? 0)
+                    try RawSQL.integer("SELECT count(*) FROM \(RawSQL.quoted(row.name))", on: target) ?? 0)
             } catch {
                 // A table that cannot be made here: the damaged file still has it.
             }
             if !isWhole { incomplete += 1 }
         }
         try RawSQL.execute("COMMIT", on: target)
-        return rows == 0 ? nil : Salvage(tables: tables.count, incompleteTables: incomplete, rows: rows)
+        return rows == 0 ? nil : Salvage(tables: tables.tables.count + lost, incompleteTables: incomplete, rows: rows)
     }
 
     /// - Returns: whether every row was read.

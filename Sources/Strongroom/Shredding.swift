@@ -36,32 +36,37 @@ extension Store {
     /// - Throws: `StrongroomError.profileInUse`; `KeyringError.rotationBlocked` where a snapshot, a restore or a rotation is under way.
     public func shredProfile(_ id: ProfileID, isDryRun: Bool = false) async throws -> ShredReport {
         try await BlockingWork.run {
-            let rotation = try self.beginRotation()
-            defer { rotation.release() }
-            let scope = KeyScope.profile(id)
-            let files = DatabaseFiles(scope, in: self.directory)
-            let lock = try StrictFiles.exists(files.directory) ? self.lockProfile(files) : nil
-            defer { lock?.release() }
-            let envelope = try self.keyring.envelope(for: scope)
-            let live = envelope.dataKeys.filter { $0.state != .destroyed }
-            let found = try FilesUnderKeys(of: files, envelope, candidates: [])
-            let backup = try self.lastBackup()
-            let report = ShredReport(
-                profile: id.description, keysDestroyed: live.count,
-                filesUnderKeys: envelope.dataKeys.reduce(0) { $0 + found.count(under: $1.generation) },
-                filesUnreadable: found.unreadable, lastBackup: backup?.date, lastBackupSequence: backup?.sequence)
-            if isDryRun { return report }
-            let shredded = try envelope.isShredded ? envelope : self.keyring.destroyDataKeys(of: envelope)
-            for key in shredded.dataKeys where try !self.hasCertificate(key, scope) {
-                try self.write(self.certificate(of: key, scope, .shredded, found, Date()))
-            }
-            try self.writeGlobal { db in
-                try ProfileRegistry.note(sequence: shredded.sequence, of: scope, db)
-                try ProfileRegistry.remove(id, db)
-            }
-            self.logger.notice("profile_shredded", metadata: ["profile": "\(id)"])
-            return report
+            // It goes on where it was interrupted, by a full disk as well.
+            try self.reserve.whereNeeded { try self.shred(id, isDryRun: isDryRun) }
         }
+    }
+
+    private func shred(_ id: ProfileID, isDryRun: Bool) throws -> ShredReport {
+        let rotation = try self.beginRotation()
+        defer { rotation.release() }
+        let scope = KeyScope.profile(id)
+        let files = try self.files(of: scope)
+        let lock = try StrictFiles.exists(files.directory) ? self.lockProfile(files) : nil
+        defer { lock?.release() }
+        let envelope = try self.keyring.envelope(for: scope)
+        let live = envelope.dataKeys.filter { $0.state != .destroyed }
+        let found = try FilesUnderKeys(of: files, envelope, candidates: [])
+        let backup = try self.lastBackup()
+        let report = ShredReport(
+            profile: id.description, keysDestroyed: live.count,
+            filesUnderKeys: envelope.dataKeys.reduce(0) { $0 + found.count(under: $1.generation) },
+            filesUnreadable: found.unreadable, lastBackup: backup?.date, lastBackupSequence: backup?.sequence)
+        if isDryRun { return report }
+        let shredded = try envelope.isShredded ? envelope : self.keyring.destroyDataKeys(of: envelope)
+        for key in shredded.dataKeys where try !self.hasCertificate(key, scope) {
+            try self.write(self.certificate(of: key, scope, .shredded, found, Date()))
+        }
+        try self.writeGlobal { db in
+            try ProfileRegistry.note(sequence: shredded.sequence, of: scope, db)
+            try ProfileRegistry.remove(id, db)
+        }
+        self.logger.notice("profile_shredded", metadata: ["profile": "\(id)"])
+        return report
     }
 
     /// Shreds a profile, and then removes its files, snapshots and quarantined databases among them: for the person who wants it gone.
@@ -74,7 +79,7 @@ extension Store {
     public func deleteProfile(_ id: ProfileID) async throws -> ShredReport {
         let report = try await shredProfile(id)
         try await BlockingWork.run {
-            let directory = DatabaseFiles(.profile(id), in: self.directory).directory
+            let directory = try self.files(of: .profile(id)).directory
             if try StrictFiles.exists(directory) { try DurableFiles.removeTree(directory) }
         }
         return report

@@ -51,7 +51,7 @@ extension Store {
                 let frozen = try profile.freeze { $0 }
                 return try frozen.take(occasion, self, progress)
             }
-            let files = DatabaseFiles(scope, in: self.directory)
+            let files = try self.files(of: scope)
             let frozen: FrozenDatabase
             do {
                 frozen = try self.freezeClosed(files).frozen
@@ -127,7 +127,7 @@ extension Store {
     func snapshotDirectory(of scope: KeyScope) throws -> SnapshotDirectory {
         try requireUnlocked()
         return SnapshotDirectory(
-            DatabaseFiles(scope, in: directory).backups, of: try keyring.envelope(for: scope), storeID: id,
+            try files(of: scope).backups, of: try keyring.envelope(for: scope), storeID: id,
             keyring: keyring)
     }
 }

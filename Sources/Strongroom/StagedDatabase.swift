@@ -83,8 +83,14 @@ struct DrillPlace {
 
     private static let prefix = ".drill-"
 
+    /// Whether a drill gave a file this name, not SQLite or a lock one beside it.
+    static func isName(_ name: String) -> Bool {
+        name.hasPrefix(prefix) && !name.dropFirst(prefix.count).contains("-") && !name.hasSuffix(".lock")
+    }
+
     init(in directory: FilePath) throws {
-        for name in try DurableFiles.names(in: directory) where name.hasPrefix(Self.prefix) && name.hasSuffix(".lock") {
+        for name in try DurableFiles.names(in: directory).compactMap(\.text)
+        where name.hasPrefix(Self.prefix) && name.hasSuffix(".lock") {
             guard let lock = try? FileLock(directory.appending(name)) else { continue }
             Self.remove(directory.appending(String(name.dropLast(".lock".count))), directory.appending(name))
             lock.release()

@@ -44,6 +44,7 @@ public final class Store: Sendable {
     let schema: StoreSchema
     let recovery: RecoveryMode
     let onRecovery: (@Sendable (RecoveryEvent) -> Void)?
+    let allowsPlaintextAttach: Bool
     let logger: Logger
     private let openProfiles = Mutex<[ObjectIdentifier: WeakProfile]>([:])
     private let isLocked = Mutex(false)
@@ -63,6 +64,7 @@ public final class Store: Sendable {
         schema = options.schema
         recovery = options.recovery
         onRecovery = options.onRecovery
+        allowsPlaintextAttach = options.allowsPlaintextAttach
         self.logger = logger
         if let code = MemoryLock.takeUnreportedFailure() {
             logger.warning("memory_not_locked", metadata: ["errno": "\(code)"])
@@ -92,6 +94,7 @@ public final class Store: Sendable {
     ) throws -> Store {
         _ = try Engine.versions()
         let (policy, policyBytes) = try read(policy)
+        try requireText(directory)
         let existed = try StrictFiles.exists(directory)
         if existed {
             try StrictFiles.requireOwnDirectory(directory)
@@ -116,6 +119,7 @@ public final class Store: Sendable {
             }
             // The app's migrations.
             try store.withGlobal { _ in }
+            store.reserve.make()
             try keyring.write(document, to: documentPath(in: directory))
             return store
         } catch {
@@ -174,6 +178,8 @@ public final class Store: Sendable {
             throw StrongroomError(.storeMissing, directory)
         }
         try StrictFiles.requireOwnDirectory(directory)
+        try requireText(directory)
+        try StrictFiles.requireOwnDirectories([DatabaseFiles.profilesDirectory(in: directory)])
         let claimed = try StoreDocument(unverifiedFrom: path)
         let locked = try LockedKeyring(in: keyringDirectory ?? defaultKeyringDirectory(of: directory))
         guard locked.id == claimed.keyringId else { throw KeyringError(.belongsToAnotherKeyring(.store), path) }
@@ -216,23 +222,32 @@ public final class Store: Sendable {
 
     /// Reads from the global database. It is open for this call only, so that other processes can have their turn.
     ///
+    /// - Parameter body: is run a second time where the disk is full, or the database had to be recovered first.
     /// - Throws: `StrongroomError`, and whatever `body` throws.
     public func readGlobal<Result>(_ body: (Database) throws -> Result) throws -> Result {
-        try withGlobal { open in try open.writer.read(body) }
+        try reserve.whereNeeded { try withGlobal { open in try open.writer.read(body) } }
     }
 
     /// Writes to the global database in one transaction. It is open for this call only.
     ///
+    /// - Parameter body: is run a second time, after what it did was rolled back, where the disk is full, or the database had to be recovered.
     /// - Throws: `StrongroomError`, and whatever `body` throws; nothing is written then.
     public func writeGlobal<Result>(_ body: (Database) throws -> Result) throws -> Result {
-        try withGlobal { open in
-            try open.beginSession()
-            return try open.writer.write { db in
-                let result = try body(db)
-                try open.noteChange(db)
-                return result
+        // Whether a commit that failed took place is not known, so it is not made again.
+        var isCommitting = false
+        let result = try reserve.whereNeeded(isRepeatable: { !isCommitting }) {
+            try withGlobal { open in
+                try open.beginSession()
+                return try open.writer.write { db in
+                    let result = try body(db)
+                    try open.noteChange(db)
+                    isCommitting = true
+                    return result
+                }
             }
         }
+        reserve.make()
+        return result
     }
 
     /// Reads from the global database, and waits for its turn and for the disk on a thread that is no task's.
@@ -259,7 +274,7 @@ public final class Store: Sendable {
         isNew: Bool = false, _ body: (OpenDatabase<DatabaseQueue>) throws -> Result
     ) throws -> Result {
         guard !isLocked.withLock({ $0 }) else { throw StrongroomError(.storeLocked) }
-        let files = DatabaseFiles(.global, in: directory)
+        let files = try files(of: .global)
         let lock = try lockGlobal(files)
         defer { lock.release() }
         do {
@@ -283,7 +298,10 @@ public final class Store: Sendable {
         _ files: DatabaseFiles, _ lock: FileLock, isNew: Bool, _ body: (OpenDatabase<DatabaseQueue>) throws -> Result
     ) throws -> Result {
         let open = try OpenDatabase(
-            files, lock: lock, keyring: keyring, policy: policy, isNew: isNew, isWritten: false
+            files, lock: lock, keyring: keyring, policy: policy, isNew: isNew, isWritten: false,
+            allowsPlaintextAttach: allowsPlaintextAttach,
+            // A snapshot is taken before a migration, while the database is open.
+            isOnlyConnection: schema.global == nil
         ) { try DatabaseQueue(path: $0, configuration: $1) }
         if !isNew { try migrate(open, schema.global) }
         let result: Result
@@ -335,6 +353,8 @@ public final class Store: Sendable {
 
     // MARK: Parts
 
+    var reserve: RoomReserve { RoomReserve(in: directory) }
+
     func noteOpen(_ profile: Profile) {
         openProfiles.withLock { $0[ObjectIdentifier(profile)] = WeakProfile(profile: profile) }
     }
@@ -350,6 +370,11 @@ public final class Store: Sendable {
 
     func requireUnlocked() throws {
         guard !isLocked.withLock({ $0 }) else { throw StrongroomError(.storeLocked) }
+    }
+
+    /// That SQLite, which takes nothing but text, can be given a path below `directory`.
+    private static func requireText(_ directory: FilePath) throws {
+        guard directory.text != nil else { throw DurableFilesError.isNotText(directory) }
     }
 
     static func documentPath(in store: FilePath) -> FilePath { store.appending("store.json") }
@@ -373,6 +398,6 @@ extension KeyPolicy {
     /// - Throws: `KeyPolicyError`, naming file, line and key; `DurableFilesError` where there is no such file.
     public static func read(from path: FilePath) throws -> (policy: KeyPolicy, bytes: [UInt8]) {
         let bytes = try DataFile(path).bytes(at: 0, count: maximumFileBytes + 1)
-        return (try KeyPolicy(parsing: bytes, file: path.lastComponent?.string ?? "policy"), bytes)
+        return (try KeyPolicy(parsing: bytes, file: path.name?.shown ?? "policy"), bytes)
     }
 }

@@ -45,8 +45,9 @@ extension Store {
         try changingKeyring { try keyring.changeUnlocker(id, to: secret, label: label, policy: policy) }
     }
 
-    /// Notes the keyring's new sequence also where the change failed half-way.
+    /// Notes the keyring's new sequence also where the change failed half-way. Where the global database cannot be used, nothing is changed.
     func changingKeyring<Result>(_ body: () throws -> Result) throws -> Result {
+        _ = try readGlobal { try ProfileRegistry.keyringSequence($0) }
         let before = keyring.sequence
         let result = Swift.Result { try body() }
         try noteKeyringSequence(seen: before)

@@ -1,4 +1,6 @@
+import DurableFiles
 public import ErrorReporting
+package import GRDB
 public import SystemPackage
 
 /// Why a store, a profile or an import could not be opened or done.
@@ -25,11 +27,17 @@ public struct StrongroomError: ReportableError, Equatable {
         case engineIsNotSQLCipher
         /// A setting that every connection must have did not take.
         case engineSettingRefused(EngineSetting)
+        /// SQL asked for something on an encrypted connection that would break a promise; nothing of it was done.
+        case settingProtected(ProtectedSetting)
         /// The SQL engine refused; its result code, no text.
         case sqlite(code: Int32, SQLStage)
+        /// The SQL engine found no room to write.
+        case diskFull
         case importSource(ImportSourceProblem)
         /// The copy is not the same as the source; the copy was discarded.
         case copyDiffers
+        /// Something in the schema of a profile cannot be made in a file; the error's `object` says what and why.
+        case notExportable
         case cancelled
         case plaintextNotConfirmed
         /// What a database has of the app's migrations is no prefix of what the app has registered.
@@ -55,11 +63,44 @@ public struct StrongroomError: ReportableError, Equatable {
     public let reason: Reason
     /// The file concerned.
     public let place: FilePath?
+    /// What of a schema cannot come in. Its name is content of the database, and is in no description and no log.
+    public let object: ImportObject?
+    /// As what a file of SQLCipher was tried.
+    private let tried: [ImportSource.CipherSettings]
 
-    init(_ reason: Reason, _ place: FilePath? = nil) {
-        self.reason = reason
+    init(
+        _ reason: Reason, _ place: FilePath? = nil, object: ImportObject? = nil,
+        tried: [ImportSource.CipherSettings] = []
+    ) {
+        self.reason = Self.isAboutFullDisk(reason, place) ? .diskFull : reason
         self.place = place
+        self.object = object
+        self.tried = tried
     }
+
+    /// SQLite says of most calls that find no room, such as those for its shared memory, that there was an input/output error.
+    private static func isAboutFullDisk(_ reason: Reason, _ place: FilePath?) -> Bool {
+        guard case .sqlite(let code, _) = reason else { return false }
+        switch code & 0xff {
+        case 13: return true  // SQLITE_FULL
+        case 10, 14: return place.map { Room.isUsedUp(in: DurableFiles.parent(of: $0)) } ?? false  // IOERR, CANTOPEN
+        default: return false
+        }
+    }
+
+    /// More about it, for an operator's terminal and nowhere else.
+    public var detail: String? {
+        if let object { return object.detail }
+        return tried.isEmpty ? nil : "tried as " + tried.map(\.summary).joined(separator: "; ")
+    }
+
+    /// The same error, about a file.
+    func at(_ place: FilePath) -> StrongroomError {
+        StrongroomError(reason, self.place ?? place, object: object, tried: tried)
+    }
+
+    /// What SQLite said of SQL that a person typed, without its text.
+    package init(ofQuery error: DatabaseError) { self.init(error, .query, nil) }
 
     /// Whether it is what opening a store says of a global database that cannot be used.
     public var isAboutGlobalDatabase: Bool {
@@ -86,9 +127,12 @@ public struct StrongroomError: ReportableError, Equatable {
         case .database(let condition): "database_\(condition.name)"
         case .engineIsNotSQLCipher: "engine_not_sqlcipher"
         case .engineSettingRefused: "engine_setting_refused"
+        case .settingProtected: "engine_setting_protected"
         case .sqlite: "sql_engine_refused"
+        case .diskFull: "disk_full"
         case .importSource(let problem): "import_source_\(problem.name)"
         case .copyDiffers: "copy_differs"
+        case .notExportable: "export_unsupported"
         case .cancelled: "cancelled"
         case .plaintextNotConfirmed: "plaintext_not_confirmed"
         case .migrationHistoryGap: "migration_history_gap"
@@ -117,18 +161,20 @@ public struct StrongroomError: ReportableError, Equatable {
             }
         case .engineIsNotSQLCipher, .engineSettingRefused: .engine
         case .sqlite(let code, let stage): Self.category(ofSQLite: code, stage)
+        case .diskFull: .system
         case .importSource(let problem):
             switch problem {
             case .inUse: .inUse
             case .damaged: .damaged
             case .wrongPassphrase: .couldNotUnlock
-            case .changed, .noMemoryStaging: .incomplete
+            case .changed: .incomplete
             case .missing: .notFound
-            case .notADatabase, .unsupported, .reservedName: .usage
+            case .notADatabase, .unsupported, .reservedName, .unknownSkip, .plaintextHeader: .usage
             }
         case .copyDiffers: .damaged
+        case .notExportable: .usage
         case .cancelled, .migrationFailed: .incomplete
-        case .migrationHistoryGap, .migrationNameInvalid, .lossNotAccepted, .walNotInQuestion: .usage
+        case .migrationHistoryGap, .migrationNameInvalid, .lossNotAccepted, .walNotInQuestion, .settingProtected: .usage
         case .walDoesNotFit: .damaged
         case .recoveryNoSnapshot: .noSnapshot
         }
@@ -138,7 +184,7 @@ public struct StrongroomError: ReportableError, Equatable {
     private static func category(ofSQLite code: Int32, _ stage: SQLStage) -> ErrorCategory {
         switch code & 0xff {
         case 5, 6: .inUse  // SQLITE_BUSY, SQLITE_LOCKED
-        case 10, 13, 14: .system  // SQLITE_IOERR, SQLITE_FULL, SQLITE_CANTOPEN
+        case 8, 10, 14: .system  // SQLITE_READONLY, SQLITE_IOERR, SQLITE_CANTOPEN
         case 11, 26: .damaged  // SQLITE_CORRUPT, SQLITE_NOTADB
         default: stage == .query ? .usage : .internal
         }
@@ -163,8 +209,11 @@ public struct StrongroomError: ReportableError, Equatable {
         case .engineIsNotSQLCipher:
             "the SQL engine of this process is not SQLCipher 4.5.6 or newer; nothing was written"
         case .engineSettingRefused(let setting): "the SQL engine did not take the setting \(setting.rawValue)"
+        case .settingProtected(let setting): setting.summary
         case .sqlite(let code, let stage): "the SQL engine refused (SQLite result \(code), during \(stage.rawValue))"
+        case .diskFull: "the disk is full, or your quota of it"
         case .importSource(let problem): problem.summary
+        case .notExportable: "the profile has something in its schema that cannot be made in a file"
         case .copyDiffers: "the copy does not hold the same rows as the source; it was discarded"
         case .cancelled: "it was cancelled; nothing was changed"
         case .plaintextNotConfirmed: "an export is a plaintext file that anybody can read"
@@ -197,8 +246,12 @@ public struct StrongroomError: ReportableError, Equatable {
         case .database(let condition): condition.hint
         case .engineIsNotSQLCipher: "link SQLCipher's static archive (libsqlcipher-dev), as Strongroom's package does"
         case .engineSettingRefused: "use SQLCipher as Debian builds it"
+        case .settingProtected(let setting): setting.hint
         case .sqlite(let code, _): Self.hint(ofSQLite: code)
+        case .diskFull:
+            "free some space and try again; nothing that was acknowledged is lost, and 'strongroom gc' and 'strongroom snapshot prune' need none themselves"
         case .importSource(let problem): problem.hint
+        case .notExportable: "drop it with its own app, and export again"
         case .copyDiffers: "check the health of both disks, and import again"
         case .cancelled: "run it again when you are ready"
         case .plaintextNotConfirmed: "say --plaintext if that is what you want, and destroy the file afterwards"
@@ -219,9 +272,11 @@ public struct StrongroomError: ReportableError, Equatable {
     private static func hint(ofSQLite code: Int32) -> String {
         switch code & 0xff {
         case 5, 6: "wait for the other transaction to end, and try again"
-        case 10: "check the disk's health before anything else is written to it"
-        case 13: "free some space and try again; nothing was lost"
+        case 8: "the file system, or the file, cannot be written to; mount it for writing, or check its mode"
+        case 10:
+            "the disk may be failing: copy the store to another disk before anything else is written to this one"
         case 1: "check the SQL"
+        case 11, 26: "'strongroom verify' says what is damaged, 'strongroom repair --dry-run' what can be brought back"
         default: "look the result code up in SQLite's documentation"
         }
     }

@@ -68,7 +68,7 @@ extension Store {
         _ info: ProfileInfo, progress: (@Sendable (VerificationProgress) -> Void)? = nil
     ) throws -> VerificationReport {
         try requireUnlocked()
-        let files = DatabaseFiles(.profile(info.id), in: directory)
+        let files = try files(of: .profile(info.id))
         // A directory that is gone has no lock to take, and is reported as what it is: missing.
         let lock = try StrictFiles.exists(files.directory) ? lockProfile(files) : nil
         defer { lock?.release() }
@@ -78,7 +78,7 @@ extension Store {
     /// The same for the global database.
     public func verifyGlobal(progress: (@Sendable (VerificationProgress) -> Void)? = nil) throws -> VerificationReport {
         try requireUnlocked()
-        let files = DatabaseFiles(.global, in: directory)
+        let files = try files(of: .global)
         let lock = try lockGlobal(files)
         defer { lock.release() }
         return try verification(of: files).report(progress)
