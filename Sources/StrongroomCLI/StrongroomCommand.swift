@@ -19,12 +19,13 @@ struct StrongroomCommand: ParsableCommand {
         subcommands: [
             Init.self, ProfileCommand.self, UnlockerCommand.self, KeyCommand.self, PolicyCommand.self,
             SnapshotCommand.self,
-            Verify.self, Diagnose.self, Repair.self, ScanCommand.self,
+            Verify.self, Diagnose.self, Repair.self, GarbageCollection.self, QuarantineCommand.self, ScanCommand.self,
         ])
 
     @OptionGroup var common: CommonOptions
 
     static func main() async {
+        Terminal.holdDescriptors()
         ProcessHardening.apply()
         Logging.toStandardError()
         do {
@@ -34,6 +35,7 @@ struct StrongroomCommand: ParsableCommand {
             } else {
                 try command.run()
             }
+            try Terminal.finish()
         } catch {
             Foundation.exit(report(error))
         }

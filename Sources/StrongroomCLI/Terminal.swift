@@ -1,5 +1,6 @@
 // What people see. Results are the only thing on standard output.
 
+import CLinux
 import ErrorReporting
 import Foundation
 import Glibc
@@ -7,19 +8,42 @@ import Strongroom
 import Synchronization
 import TextTable
 
+/// Standard output did not take everything.
+struct OutputError: ReportableError {
+    var code: String { "output_not_written" }
+    var category: ErrorCategory { .system }
+    var summary: String { "the results could not be written to standard output" }
+    var hint: String { "free some space, or write them elsewhere; what the command did is done" }
+}
+
 enum Terminal {
     static func note(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
 
     /// The error, and where it happened: the path is for this terminal only.
     static func error(_ error: any ReportableError) {
         let place = error.place.map { " (\($0))" } ?? ""
-        note("error[\(error.code)]: \(error.summary)\(place). hint: \(error.hint).")
+        let detail = error.detail.map { ": " + plain($0) } ?? ""
+        note("error[\(error.code)]: \(error.summary)\(place)\(detail). hint: \(error.hint).")
     }
 
     /// Prints one JSON object, or what `text` prints.
     static func result(_ value: some Encodable, _ common: CommonOptions, text: () -> Void) throws {
         guard common.json else { return text() }
         print(try json(value))
+    }
+
+    /// Where standard input, output or error is closed, the next file that is opened would take its number: a database, which results would
+    /// then be written to. So each of the three is something, of which nothing can be read and to which nothing can be written.
+    static func holdDescriptors() {
+        for (descriptor, flags) in [(STDIN_FILENO, O_WRONLY), (STDOUT_FILENO, O_RDONLY), (STDERR_FILENO, O_WRONLY)]
+        where fcntl(descriptor, F_GETFD) == -1 {
+            _ = open("/dev/null", flags)
+        }
+    }
+
+    /// What was printed has arrived, or that is an error: results that were lost are no success.
+    static func finish() throws {
+        guard strongroom_output_arrived() != 0 else { throw OutputError() }
     }
 
     /// How JSON is written everywhere.

@@ -35,7 +35,8 @@ struct Diagnose: AsyncParsableCommand {
         let fix = engine.hasWALResetFix ? "with" : "without"
         line(
             "engine",
-            "SQLCipher \(engine.sqlcipherVersion), SQLite \(engine.sqliteVersion) (\(fix) the WAL fix of 3.51.3)")
+            "SQLCipher \(engine.sqlcipherVersion), SQLite \(engine.sqliteVersion) (\(fix) the WAL fix of 3.51.3; flaws known at \(engine.flawsKnownAt))"
+        )
         let violations = posture.violations.map { $0.map(\.code).joined(separator: ", ") }
         line(
             "policy",
@@ -52,8 +53,10 @@ struct Diagnose: AsyncParsableCommand {
             posture.isMemoryLocked
                 ? "secrets are locked in memory" : "secrets could not be locked: raise RLIMIT_MEMLOCK")
         let left =
-            posture.unregisteredProfiles.map { $0 == 0 ? "" : ", \($0) directories left by something interrupted" }
-            ?? ""
+            posture.unregisteredProfiles.map {
+                $0 == 0
+                    ? "" : "; \($0) unknown director\($0 == 1 ? "y" : "ies"): 'strongroom gc --dry-run' says what of"
+            } ?? ""
         line("profiles", posture.profiles.map { "\($0)\(left)" } ?? "not known: the global database cannot be read")
         for state in posture.acceptedOlderStates ?? [] {
             line(
