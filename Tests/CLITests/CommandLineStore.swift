@@ -20,7 +20,7 @@ struct CommandLineStore {
         for arguments in [
             ["init", "--new-key-file", key.string], ["profile", "create", "--key-file", key.string, "Work"],
             [
-                "profile", "sql", "--key-file", key.string, "Work",
+                "profile", "sql", "--write", "--key-file", key.string, "Work",
                 "CREATE TABLE t (a); INSERT INTO t VALUES (1), (2), (3)",
             ],
         ] {

@@ -51,9 +51,11 @@ import Testing
 
         let sql = try run(
             "profile", "sql", "--key-file", key.string, "--json", "maps", "SELECT count(*) AS n FROM unit_of_measure")
-        #expect(((try json(sql)["rows"] as? [[String: Any]])?.first?["n"] as? Int ?? 0) > 10)
+        let answer = try #require((try json(sql)["results"] as? [[String: Any]])?.first)
+        #expect(answer["columns"] as? [String] == ["n"])
+        #expect(((answer["rows"] as? [[Int]])?.first?.first ?? 0) > 10)
         let piped = try run(
-            "profile", "sql", "--key-file", key.string, id, "-",
+            "profile", "sql", "--write", "--key-file", key.string, id, "-",
             input: "CREATE TABLE t (a, b); INSERT INTO t VALUES (1, x'00ff'); SELECT * FROM t;")
         #expect(piped.outputText.contains("x'00ff'"))
 

@@ -33,7 +33,7 @@ import Testing
 
     @Test func whatWouldBeLostMustBeAccepted() throws {
         #expect(try work.run("snapshot", "create", "Work").status == 0)
-        #expect(try work.run("profile", "sql", "Work", "INSERT INTO t VALUES (4)").status == 0)
+        #expect(try work.run("profile", "sql", "--write", "Work", "INSERT INTO t VALUES (4)").status == 0)
         try damage { for index in 4096..<3 * 4096 { $0[index] = 0 } }
         let refused = try work.run("repair", "Work")
         #expect(refused.status == 2 && refused.errorText.contains("error[loss_not_accepted]"), "\(refused.errorText)")

@@ -24,7 +24,7 @@ import Testing
         #expect(list.outputText.contains("before-lunch") && !list.outputText.contains("never"))
         #expect((try json(work.run("snapshot", "list", "--json"))["databases"] as? [Any])?.count == 2)
 
-        _ = try work.run("profile", "sql", "Work", "DELETE FROM t")
+        _ = try work.run("profile", "sql", "--write", "Work", "DELETE FROM t")
         let name = try #require(snapshot["id"] as? String)
         let restored = try work.run("snapshot", "restore", "Work", name)
         #expect(restored.status == 0, "\(restored.errorText)")

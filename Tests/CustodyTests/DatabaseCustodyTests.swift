@@ -247,7 +247,8 @@ import Testing
         let trace = test.directory.appending("trace")
         let (store, key) = (test.path.string, test.keyFile.string)
         let change = [
-            "profile", "sql", "--store", store, "--key-file", key, "sample", "INSERT INTO t (filling) VALUES (1)",
+            "profile", "sql", "--write", "--store", store, "--key-file", key, "sample",
+            "INSERT INTO t (filling) VALUES (1)",
         ]
         let command =
             [ChildProcess.products.appending(isChanged ? "strongroom" : "TestHelper").string]

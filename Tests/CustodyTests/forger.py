@@ -251,6 +251,66 @@ def masscheck(file, roots={}, dataKeys=[], entries=[], **_):
                     if document.verify and document.verify_tag(bytes.fromhex(entry[32:])) == document.verify.decode().split()[3]],
     }
 
+@command
+def audit(root, fresh, facts, keyFile, accepted=False, restored=False, **_):
+    """What is wrong with the MACs of files that were written just now: for the oracle. `facts` is a file with what was the present before."""
+    known, wrong = json.loads(read(facts)), []
+    roots = dict(known["roots"])
+    keyring = os.path.join(root, "store/keyring/keyring.json")
+    try:
+        roots.update(open_keyring(keyring, keyFile)["roots"])
+    except (OSError, ValueError, LookupError, InvalidTag):
+        pass
+    for path in fresh:
+        content = read(os.path.join(root, path))
+        if not FILE.fullmatch(content):
+            continue
+        document = Document(path, content)
+        if document.verify:
+            continue
+        fits = lambda key: mac(document.mac_key(bytes.fromhex(key)), document.authenticated()).hex() == document.tag
+        if any(fits(key) for key in known["foreignRoots"]):
+            wrong.append(f"{path} is under a root key of the attacker's")
+        if any(fits(key) for key in known["oldRoots"].values()):
+            wrong.append(f"{path} is under a root key that was rotated")
+        under = [version for version, key in roots.items() if fits(key) and key not in known["foreignRoots"] and key not in known["oldRoots"].values()]
+        if under:
+            wrong += [f"{path}: {text}" for text in fresh_document(document.json, roots[under[0]], known, accepted, restored)]
+    return {"wrong": wrong}
+
+
+def fresh_document(data, root, known, accepted, restored):
+    """Why a document should not be under a new MAC."""
+    wrong, kind = [], data["format"]
+    if kind == "strongroom/store" and (data["storeId"] != known["storeId"] or data["policy"]["digest"] != known["digest"]):
+        wrong.append("another store or policy was signed")
+    if kind == "strongroom/keyring" and not accepted:
+        strangers = {u["id"] for u in data["unlockers"]} - set(known["unlockers"])
+        if any(u["label"] != "spare" for u in data["unlockers"] if u["id"] in strangers):
+            wrong.append("an unlocker that is none of the present was signed")
+        if data["sequence"] <= known["sequence"]:
+            wrong.append("a keyring that is no newer was signed")
+    if kind == "strongroom/envelope":
+        before = known["envelopes"].get(data["scope"])
+        for key in data["keys"]:
+            if "dataKey" in key:
+                value = unseal(b64(key["dataKey"]), hkdf(bytes.fromhex(root), "strongroom/data/wrap/v1"), "data-key", data["keyringId"],
+                               data["scope"], str(key["generation"]), key["state"], key["keyId"])
+                if value.hex() in known["foreignKeys"]:
+                    wrong.append("a data key of the attacker's was signed")
+        if before and not accepted:
+            keys = {str(k["generation"]): k for k in data["keys"]}
+            # A backup's envelope with the same keys takes the place of one that cannot be used.
+            if data["sequence"] <= before["sequence"] and not restored:
+                wrong.append("an envelope that is no newer was signed")
+            for generation, key in before["keys"].items():
+                now = keys.get(generation)
+                if not now or now["keyId"] != key["keyId"]:
+                    wrong.append(f"key {generation} is gone")
+                elif key["state"] == "destroyed" and now["state"] != "destroyed":
+                    wrong.append(f"key {generation} was destroyed and is back")
+    return wrong
+
 
 # Commands: documents
 

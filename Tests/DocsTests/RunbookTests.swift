@@ -21,7 +21,8 @@ import Testing
     /// Every block stands under one of these headings, each of which has a test below.
     @Test func noBlockIsLeftOut() throws {
         let run: Set = [
-            "Taking snapshots", "Verifying on a backup host", "Restoring a snapshot", "A database is damaged",
+            "Importing a database", "Taking snapshots", "Verifying on a backup host", "Restoring a snapshot",
+            "A database is damaged", "The disk is full",
             "Looking for leaks", "Looking after a store", "Rotate on schedule", "An operator leaves",
             "A key file leaked",
             "A laptop was stolen", "The passphrase is forgotten", "Restoring from a keyring backup",
@@ -112,7 +113,64 @@ import Testing
         #expect(try again.olderStates().isEmpty)
     }
 
+    /// With something of each kind in the way.
+    @Test func theDiskIsFull() async throws {
+        let office = try await Office()
+        try await office.damage()
+        let store = try office.open("operator.key")
+        let files = DatabaseFiles(.profile(try store.profile("Work").id), in: store.directory)
+        _ = try await store.repair(files.scope, acceptingLoss: false)
+        let other = try store.createProfile(named: "shredded")
+        _ = try await store.shredProfile(other.id)
+        try store.lock()
+        try TestFiles.write([1, 2, 3], to: files.rotating)
+        let text = try office.run("The disk is full")
+        #expect(
+            text.contains("would remove: profiles/\(files.directory.lastComponent?.string ?? "")/profile.db.rotating"))
+        #expect(text.contains("Removed 1,") && text.contains("  repair-") && text.contains("stays, not old enough"))
+        #expect(text.contains("would remove: profiles/\(other.id)"))
+        let again = try office.open("operator.key")
+        #expect(try office.rows(again) == 3)
+        #expect(try again.profiles().map(\.name) == ["Work"])
+    }
+
     // MARK: Data
+
+    @Test func importingADatabase() async throws {
+        let office = try await Office()
+        func make(_ name: String, _ settings: String, _ sql: String) throws {
+            var configuration = Configuration()
+            configuration.prepareDatabase { db in
+                if !settings.isEmpty { try db.execute(sql: settings) }
+                db.add(collation: DatabaseCollation("LOCALIZED") { $0 < $1 ? .orderedAscending : .orderedDescending })
+            }
+            try DatabaseQueue(path: office.file(name).string, configuration: configuration)
+                .writeWithoutTransaction { try $0.execute(sql: sql) }
+        }
+        let rows = "CREATE TABLE n (a); INSERT INTO n VALUES (1), (2);"
+        try make("notes.sqlite", "", rows)
+        try make(
+            "phone.sqlite", "",
+            rows
+                + "CREATE TABLE people (a TEXT COLLATE LOCALIZED UNIQUE); CREATE VIEW people_names AS SELECT a FROM people"
+        )
+        try make("mail.db", "PRAGMA key = 'mail'; PRAGMA cipher_compatibility = 2", rows)
+        try make(
+            "tablet.db",
+            """
+            PRAGMA key = 'tablet'; PRAGMA cipher_compatibility = 4; PRAGMA cipher_page_size = 1024; PRAGMA kdf_iter = 10000;
+            PRAGMA cipher_hmac_algorithm = HMAC_SHA1
+            """, rows)
+        for name in ["mail", "tablet"] { try TestFiles.write(Array(name.utf8), to: office.file("\(name).phrase")) }
+        let text = try office.run("Importing a database")
+        #expect(text.contains("Left out: table people\n") && text.contains("Left out: view people_names\n"))
+        let store = try office.open("operator.key")
+        for name in ["Notes", "Phone", "Mail", "Tablet"] {
+            let profile = try store.openProfile(name)
+            #expect(try await profile.database.read { try Int.fetchOne($0, sql: "SELECT sum(a) FROM n") } == 3)
+            try profile.close()
+        }
+    }
 
     @Test func takingSnapshots() async throws {
         let office = try await Office()

@@ -58,7 +58,13 @@ import Testing
             ("passphrase", { try Store.open(at: test.path, with: .passphrase(secret(Canary.passphrase))) }),
             ("key file", { try Store.open(at: test.path, with: .key(SecretBytes(testing: key))) }),
             ("short key", { try UnlockSecret.key(SecretBytes(testing: Array(key.prefix(20)))) }),
-            ("open key file", { try UnlockSecret.keyFile(file(key, mode: 0o644)) }),
+            (
+                "open key file",
+                {
+                    #expect(chmod(test.directory.path.string, 0o755) == 0)
+                    return try UnlockSecret.keyFile(file(key, mode: 0o644))
+                }
+            ),
             ("recovery key", { try UnlockSecret.recoveryKey(text: secret(Canary.passphrase)) }),
             ("recovery key as hex", { try UnlockSecret.recoveryKey(text: secret(hex)) }),
             ("import of a broken file", { try store.importProfile(named: "x", from: ImportSource(file(broken))) }),

@@ -83,7 +83,7 @@ import Testing
             strongroom unlocker add --key-file key --new-passphrase-fd 3 3< passphrase
             strongroom profile import --key-file key '\(Canary.name)' source.db
             strongroom profile create --passphrase-fd 3 Home 3< passphrase
-            strongroom profile sql --key-file key Home "CREATE TABLE w AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) SELECT i FROM n"
+            strongroom profile sql --write --key-file key Home "CREATE TABLE w AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000) SELECT i FROM n"
             strongroom profile sql \(name) "SELECT count(*), max(i) FROM (SELECT * FROM t ORDER BY a, i DESC)"
             strongroom profile list --key-file key --json
             strongroom unlocker list --key-file key --json

@@ -82,7 +82,7 @@ import Testing
         let program = ChildProcess.products.appending("strongroom")
         let command = """
             exec /usr/bin/strace -qq -o /dev/null -e trace=\(call) -e inject=\(call):delay_enter=8000000:\(times) \
-              '\(program)' profile sql --store '\(test.path)' --passphrase-fd 3 Work "INSERT INTO t (filling) VALUES ('a')" \
+              '\(program)' profile sql --write --store '\(test.path)' --passphrase-fd 3 Work "INSERT INTO t (filling) VALUES ('a')" \
               3< '\(test.directory.appending("passphrase"))'
             """
         let tracer = try ChildProcess(executable: "/bin/bash", ["-c", command], environment: [:], in: nil)

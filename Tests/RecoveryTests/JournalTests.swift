@@ -80,7 +80,7 @@ import Testing
         try store.lock()
         let kept = try #require(try drill.files.quarantines().last)
         #expect(kept.kind == .journal && kept.name == event.quarantine)
-        let names = try DurableFiles.names(in: drill.files.corrupted.appending(kept.name))
+        let names = try DurableFiles.names(in: drill.files.corrupted.appending(kept.name)).map(\.shown)
         #expect(names == ["profile.db-journal"])
         #expect(try !StrictFiles.exists(drill.files.journal))
         #expect(try drill.contents() == contents)

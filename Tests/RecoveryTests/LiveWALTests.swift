@@ -50,7 +50,7 @@ import Testing
         let rotated = await code { _ = try await profile.rotateDataKey() }
         switch attack {
         // What refuses is a second connection, which finds no WAL.
-        case .removed: #expect(taken == "wal_not_authentic" && rotated != nil)
+        case .removed: #expect(taken == "wal_not_authentic" && rotated != nil, "\(taken ?? "none")")
         case .mainCut: #expect(taken == "page_not_authentic" && rotated == "page_not_authentic")
         default: #expect(taken == "wal_not_authentic" && rotated == "wal_not_authentic")
         }

@@ -244,7 +244,7 @@ import Testing
         }
         let pages =
             state == .none
-            ? [] : try DurableFiles.names(in: drill.files.backups).filter { $0.hasSuffix(".db") }.sorted()
+            ? [] : try DurableFiles.names(in: drill.files.backups).map(\.shown).filter { $0.hasSuffix(".db") }.sorted()
         switch state {
         case .none: break
         case .noDirectory: try FileManager.default.removeItem(atPath: drill.files.backups.string)

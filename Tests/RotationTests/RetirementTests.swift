@@ -64,6 +64,20 @@ import Testing
             ])
     }
 
+    /// Beside another file whose name is what text would make of it.
+    @Test func underANameThatIsNotText() async throws {
+        let sample = try RotationStore(policy: Self.noGrace)
+        let strange = FileName(bytes: [0x63, 0xff])
+        try TestFiles.write(TestFiles.read(sample.main), named: strange, in: sample.files.directory)
+        try TestFiles.write([1, 2, 3], named: FileName(bytes: Array("c\u{fffd}".utf8)), in: sample.files.directory)
+        try await sample.store.rotateDataKey(of: sample.scope)
+        let report = try await sample.store.retireDataKeys(of: [sample.scope], destroying: true)
+        #expect(report.keys.map(\.outcome) == [.inUse])
+        try DurableFiles.remove(sample.files.directory.appending(strange))
+        let gone = try await sample.store.retireDataKeys(of: [sample.scope], destroying: true)
+        #expect(gone.keys.map(\.outcome) == [.destroyed])
+    }
+
     @Test func whatCannotBeLookedAtKeepsTheKey() async throws {
         let sample = try RotationStore(policy: Self.noGrace)
         try await sample.store.rotateDataKey(of: sample.scope)
@@ -131,8 +145,17 @@ import Testing
         let envelope = sample.store.keyring.directory.appending("envelopes").appending("\(sample.scope).json")
         let before = try TestFiles.read(envelope)
         _ = try await sample.store.retireDataKeys(of: [sample.scope], destroying: true)
-        try TestFiles.write(before, to: envelope)
+        let after = try TestFiles.read(envelope)
         let path = sample.store.keyring.directory.appending("certificates").appending("\(sample.scope)-1.json")
+        // Where the envelope is the older one, it is not the certificate's fault.
+        try TestFiles.write(before, to: envelope)
+        #expect(code { _ = try sample.store.certificate(at: path) } == "envelope_rolled_back")
+        try TestFiles.write(after, to: envelope)
+        let text = String(decoding: try JSONEncoder().encode(try sample.store.certificate(at: path)), as: UTF8.self)
+        let untrue = text.replacing("\"generation\":1", with: "\"generation\":2")
+        try #require(untrue != text)
+        let certificate = try JSONDecoder().decode(RetirementCertificate.self, from: Data(untrue.utf8))
+        try sample.store.keyring.write(certificate, to: path)
         #expect(code { _ = try sample.store.certificate(at: path) } == "certificate_malformed")
     }
 
@@ -184,8 +207,8 @@ import Testing
         #expect(rehearsal.databases == 2 && rehearsal.snapshots == 2 && rehearsal.failed.isEmpty)
         // And again: nothing to do.
         #expect(try await again.shredProfile(sample.info.id).keysDestroyed == 0)
-        // A registry from before does not bring it back to the list.
-        #expect(try await again.diagnostics().posture.unregisteredProfiles == 1)
+        // Its files stay on purpose, and are none that nobody knows.
+        #expect(try await again.diagnostics().posture.unregisteredProfiles == 0)
     }
 
     @Test func aDeletedProfileLeavesNothingButItsCertificate() async throws {

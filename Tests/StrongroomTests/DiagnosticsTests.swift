@@ -116,7 +116,7 @@ import Testing
         let found = try store.diagnostics(profile: info.id)
         let closed: Set<String> = [
             "Int", "Bool", "Date", "LibraryVersion", "ErrorCode", "MigrationName", "PolicyIdentity", "ProfileID",
-            "KeyScope",
+            "KeyScope", "CalendarDay",
             "DatabaseCondition", "IntegrityCheck", "Authentication", "Kind", "PolicyViolation", "State",
         ]
         let (leaves, open) = Self.leaves(of: found, closed)

@@ -135,7 +135,7 @@ import Testing
         try plaintext.close()
 
         let store = try test.open()
-        let info = try store.importProfile(named: "Mail", from: ImportSource(source)).info
+        let info = try await store.importProfile(named: "Mail", from: ImportSource(source)).info
         #expect(try plans(store, info, "imported") == expected)
 
         try await store.rotateDataKey(of: .profile(info.id))

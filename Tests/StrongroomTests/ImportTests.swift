@@ -131,10 +131,6 @@ import Testing
         let profile = try store.openProfile(info)
         #expect(try profile.database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM t") } == 3)
         try profile.close()
-        #expect(
-            try MemoryDirectories.find().map {
-                try FileManager.default.contentsOfDirectory(atPath: $0.string).filter { $0.hasPrefix(".strongroom") }
-            } ?? [] == [])
     }
 
     @Test func aHotJournalIsRolledBackInTheCopy() throws {

@@ -39,7 +39,8 @@ import Testing
         #expect(try profile.database.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM t") } == 301)
         try profile.close()
         #expect(
-            try DurableFiles.names(in: test.directoryOf(info)).filter { $0.hasPrefix("profile.db") } == ["profile.db"])
+            try DurableFiles.names(in: test.directoryOf(info)).filter { $0.hasPrefix("profile.db") }.map(\.shown)
+                == ["profile.db"])
     }
 
     @Test func lockingClosesOpenProfiles() throws {

@@ -29,6 +29,7 @@ struct TestHelper {
         case "fleets": try await fleets(arguments)
         case "migrate-slowly": try migrateSlowly(arguments)
         case "hold-sqlite": try holdSQLite(arguments)
+        case "read-secret": readSecret(arguments)
         case "hardening": showHardening(arguments.contains("hardened"))
         default: exit(64)
         }
@@ -40,6 +41,18 @@ struct TestHelper {
 
     /// A line that is out when this returns.
     static func say(_ text: Any) { FileHandle.standardOutput.write(Data("\(text)\n".utf8)) }
+
+    /// Reads a secret as another user, in further groups, and says how that went.
+    static func readSecret(_ arguments: [String]) {
+        let numbers = arguments.dropFirst(2).compactMap { UInt32($0) }
+        guard let user = numbers.first, setgroups(numbers.count - 1, Array(numbers.dropFirst())) == 0,
+            setgid(user) == 0, setuid(user) == 0
+        else { exit(64) }
+        do {
+            _ = try StrictFiles.readSecret(FilePath(arguments[1]), limit: 100)
+            say("read")
+        } catch { say((error as? any ReportableError)?.code ?? "\(error)") }
+    }
 
     static func waitForLine() { _ = readLine() }
 
